@@ -420,6 +420,11 @@ impl Scoped {
         self.storage.messages(of.id, filter, order, after, limit).await
     }
 
+    /// The ids of the last calls of tools up to a revision, in their order.
+    pub async fn tool_call_ids(&self, of: Readable, up_to: Revision, limit: u32) -> Result<Vec<String>, StorageError> {
+        self.storage.tool_call_ids(of.id, up_to, limit).await
+    }
+
     /// The log lines.
     pub async fn logs(
         &self,

@@ -22,6 +22,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
+use super::answer_body::AnswerBody;
 use super::connections::{ConnectionSlot, Connections};
 use super::greeting;
 use super::request_body::RequestBody;
@@ -39,7 +40,8 @@ pub struct HttpLimits {
     /// Without reading anything of an answer (30 s).
     pub stall: Duration,
     /// HTTP connections at once (5,000). For one more, the one that has been idle the longest is closed, or else
-    /// the one whose request has been arriving the longest; if all are being answered, it is answered with 503.
+    /// the one whose request has been arriving, or whose answer has not been taken, the longest; if all are being
+    /// answered, it is answered with 503.
     pub connections: usize,
 }
 
@@ -57,7 +59,8 @@ impl Default for HttpLimits {
 /// What connections lead to.
 pub(super) struct Site {
     pub router: TowerToHyperService<Router>,
-    pub entry: Ingress,
+    /// `None`: the router decides itself what it admits.
+    pub entry: Option<Ingress>,
     /// Without it clients speak plain HTTP.
     pub tls: Option<TlsAcceptor>,
     pub limits: HttpLimits,
@@ -106,6 +109,20 @@ pub(super) async fn serve(listener: TcpListener, site: Site, shutdown: impl Futu
     }
 }
 
+/// Serves a router by itself over plain HTTP, with the limits that clients of the server have, until `shutdown`
+/// completes. What is being answered then may take `farewell`; whatever is left is cut off with the runtime.
+pub async fn serve_router(
+    listener: TcpListener,
+    router: Router,
+    limits: HttpLimits,
+    shutdown: impl Future<Output = ()>,
+    farewell: Duration,
+) {
+    let site = Site { router: TowerToHyperService::new(router), entry: None, tls: None, limits };
+    let connections = serve(listener, site, shutdown).await;
+    let _ = tokio::time::timeout(farewell, connections.shutdown()).await;
+}
+
 fn is_of_client(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::ConnectionRefused)
 }
@@ -122,10 +139,9 @@ async fn serve_one(tcp: TcpStream, peer: IpAddr, site: Arc<Site>, slot: Connecti
             let response = answer(request, peer, site, slot).await;
             if response.extensions().get::<Streaming>().is_some() {
                 slot.stream();
-            } else {
-                slot.end();
+                return Ok::<_, Infallible>(response);
             }
-            Ok::<_, Infallible>(response)
+            Ok(response.map(|body| AnswerBody::watched(body, slot)))
         }
     });
     let mut http = http1::Builder::new();
@@ -141,6 +157,7 @@ async fn serve_one(tcp: TcpStream, peer: IpAddr, site: Arc<Site>, slot: Connecti
                 return;
             }
             () = hang_up.requested() => return,
+            () = slot.stuck() => return,
             () = slot.told_to_leave(), if !is_leaving => {
                 // An incomplete head is no request, so its connection is not waited for.
                 if slot.is_unused() || slot.is_displaced() {
@@ -154,14 +171,14 @@ async fn serve_one(tcp: TcpStream, peer: IpAddr, site: Arc<Site>, slot: Connecti
 }
 
 /// The stream for HTTP, after the TLS handshake if there is one; `None` if the client is gone.
-async fn open(tcp: TcpStream, site: &Site, slot: &ConnectionSlot) -> Option<ClientStream> {
+async fn open(tcp: TcpStream, site: &Site, slot: &Arc<ConnectionSlot>) -> Option<ClientStream> {
     let HttpLimits { handshake, stall, .. } = site.limits;
-    let Some(tls) = &site.tls else { return Some(ClientStream::plain(tcp, stall)) };
+    let Some(tls) = &site.tls else { return Some(ClientStream::plain(tcp, stall).observed_by(slot.clone())) };
     // Boxed: the state of a handshake is large.
     let opening = Box::pin(tokio::time::timeout(handshake, greeting::encrypted(tcp, tls)));
     tokio::select! {
         opened = opening => match opened {
-            Ok(Ok(stream)) => Some(ClientStream::encrypted(stream, stall)),
+            Ok(Ok(stream)) => Some(ClientStream::encrypted(stream, stall).observed_by(slot.clone())),
             Ok(Err(error)) => {
                 tracing::debug!(%error, "TLS handshake failed");
                 None
@@ -176,7 +193,7 @@ async fn open(tcp: TcpStream, site: &Site, slot: &ConnectionSlot) -> Option<Clie
 }
 
 async fn answer(mut request: Request<Incoming>, peer: IpAddr, site: &Site, slot: &Arc<ConnectionSlot>) -> Response {
-    let admitted = match site.entry.admit(&mut request, peer) {
+    let admitted = match site.entry.as_ref().map(|entry| entry.admit(&mut request, peer)).transpose() {
         Ok(admitted) => admitted,
         Err(refusal) => return refusal,
     };
@@ -185,7 +202,9 @@ async fn answer(mut request: Request<Incoming>, peer: IpAddr, site: &Site, slot:
         if body.is_end_stream() { Body::empty() } else { Body::new(RequestBody::new(body, slot.clone(), is_sent)) }
     });
     let Ok(mut response) = site.router.call(request).await;
-    site.entry.complete(&admitted, &mut response);
+    if let (Some(entry), Some(admitted)) = (&site.entry, &admitted) {
+        entry.complete(admitted, &mut response);
+    }
     response
 }
 

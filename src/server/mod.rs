@@ -2,6 +2,7 @@
 
 mod accept;
 pub mod access;
+mod answer_body;
 mod archive;
 mod checked;
 mod connections;
@@ -20,7 +21,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use accept::{HttpLimits, Site};
+use accept::Site;
+pub use accept::{HttpLimits, serve_router};
 use descriptors::Capacity;
 use hyper_util::service::TowerToHyperService;
 use retention::Retention;
@@ -317,8 +319,8 @@ impl Server {
         let alert_tasks = self.alert_tasks;
         let (hub, storage, gateway) = (app.hub.clone(), app.storage.clone(), app.gateway.clone());
         let (embeddings, engine, access) = (app.embeddings.clone(), app.engine.clone(), app.access.clone());
-        let site =
-            Site { router: TowerToHyperService::new(router(app)), entry, tls: tls.map(TlsAcceptor::from), limits };
+        let router = TowerToHyperService::new(router(app));
+        let site = Site { router, entry: Some(entry), tls: tls.map(TlsAcceptor::from), limits };
         let connections = accept::serve(listener, site, shutdown).await;
         tracing::info!("stopping");
         let deadline = Instant::now() + SHUTDOWN_GRACE;

@@ -93,6 +93,27 @@ impl Storage {
     }
 }
 
+/// The ids of the newest calls of tools, newest first.
+const CALLS: &str = "SELECT coalesce(asked.call->>'id', '') FROM session_messages
+    CROSS JOIN json_array_elements(tool_calls) WITH ORDINALITY AS asked(call, place)
+    WHERE session_id = $1 AND revision <= $2 AND tool_calls IS NOT NULL
+    ORDER BY revision DESC, place DESC LIMIT $3";
+
+impl Storage {
+    /// The ids of the last `limit` calls of tools up to a revision, in their order.
+    pub async fn tool_call_ids(
+        &self,
+        session_id: SessionId,
+        up_to: Revision,
+        limit: u32,
+    ) -> Result<Vec<String>, StorageError> {
+        let query = sqlx::query_scalar(CALLS).bind(session_id.0).bind(bigint(up_to)).bind(i64::from(limit));
+        let mut ids: Vec<String> = query.fetch_all(&self.pool).await?;
+        ids.reverse();
+        Ok(ids)
+    }
+}
+
 impl FromRow<'_, PgRow> for PlacedMessage {
     fn from_row(row: &PgRow) -> sqlx::Result<Self> {
         let MessageRow(revision, message) = MessageRow::from_row(row)?;

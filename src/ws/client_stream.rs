@@ -1,7 +1,9 @@
 //! A client's stream for HTTP.
 
+use std::fmt;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -11,6 +13,12 @@ use tokio::time::{Instant, Sleep, sleep};
 use tokio_rustls::server::TlsStream;
 
 use super::transport::Transport;
+
+/// Is told whether a client takes what is written to it.
+pub trait Backpressure: fmt::Debug + Send + Sync {
+    /// A write waits for the client, or none does any more.
+    fn blocked(&self, is_blocked: bool);
+}
 
 /// A stream whose writes fail once the client has not read for too long. Otherwise a response that the
 /// client does not read, such as a long export, would stay for ever.
@@ -24,6 +32,7 @@ pub struct ClientStream {
     /// Set at the first write that has to wait.
     alarm: Option<Pin<Box<Sleep>>>,
     is_waiting: bool,
+    observer: Option<Arc<dyn Backpressure>>,
 }
 
 #[derive(Debug)]
@@ -44,7 +53,22 @@ impl ClientStream {
     }
 
     fn new(stream: Stream, stall: Duration) -> Self {
-        Self { stream, stall, alarm: None, is_waiting: false }
+        Self { stream, stall, alarm: None, is_waiting: false, observer: None }
+    }
+
+    /// Tells it when writes have to wait, until an upgrade.
+    #[must_use]
+    pub fn observed_by(self, observer: Arc<dyn Backpressure>) -> Self {
+        Self { observer: Some(observer), ..self }
+    }
+
+    fn set_waiting(&mut self, is_waiting: bool) {
+        if self.is_waiting != is_waiting {
+            self.is_waiting = is_waiting;
+            if let Some(observer) = &self.observer {
+                observer.blocked(is_waiting);
+            }
+        }
     }
 
     pub(super) fn into_transport(self) -> Transport {
@@ -60,16 +84,17 @@ impl ClientStream {
     /// Passes on the result of a write, unless it has waited for too long.
     fn watched<T>(&mut self, context: &mut Context<'_>, write: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if write.is_ready() {
-            self.is_waiting = false;
+            self.set_waiting(false);
             return write;
         }
         let stall = self.stall;
         let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep(stall)));
         if !self.is_waiting {
             alarm.as_mut().reset(Instant::now() + stall);
-            self.is_waiting = true;
         }
-        alarm.as_mut().poll(context).map(|()| Err(io::Error::new(io::ErrorKind::TimedOut, "the client reads nothing")))
+        let late = alarm.as_mut().poll(context);
+        self.set_waiting(true);
+        late.map(|()| Err(io::Error::new(io::ErrorKind::TimedOut, "the client reads nothing")))
     }
 }
 

@@ -50,7 +50,7 @@ pub(crate) use frame_ids::FrameIds;
 pub(crate) use frames::error_about;
 pub(crate) use reader::{MESSAGE_BYTES, config as reader_config};
 
-pub use client_stream::ClientStream;
+pub use client_stream::{Backpressure, ClientStream};
 pub use frames::error_code;
 pub use gateway::{Gateway, GatewayOptions};
 pub use refusals::refused_code;

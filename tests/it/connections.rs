@@ -119,25 +119,54 @@ async fn sockets_and_slow_imports_keep_their_own_limits() {
     assert_eq!(socket.frame().await["revision"], 3);
 }
 
-#[tokio::test]
-async fn an_answer_that_nobody_reads_is_given_up() {
-    let server = impatient().await;
+/// A session whose export is larger than what the kernel holds for a client.
+async fn large_session(server: &TestServer) -> String {
     let id = server.running_session().await;
     let text = "x".repeat(900_000);
     for _ in 0..12 {
         server.command(&id, json!({"type": "addMessage", "nodeId": "n", "content": text})).await;
     }
+    id
+}
+
+/// A client that asks for an export, and reads nothing of it.
+async fn stalled(server: &TestServer, id: &str) -> TcpStream {
     let reader = TcpSocket::new_v4().expect("a socket");
     reader.set_recv_buffer_size(4_096).expect("a small buffer");
     let mut stalled = reader.connect(server.address()).await.expect("connected");
     let request = format!("GET /api/v1/sessions/{id}/export HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     stalled.write_all(request.as_bytes()).await.expect("sent");
     stalled.readable().await.expect("an answer begins");
-    // Nothing is read; the server's side ends all the same, which only an error can tell.
-    eventually("the server gives up", async || {
-        SockRef::from(&stalled).take_error().is_ok_and(|error| error.is_some()) || stalled.try_write(b"x").is_err()
-    })
-    .await;
+    stalled
+}
+
+/// Whether the server's side has ended, which only an error can tell to a client that does not read.
+pub fn is_given_up(stalled: &TcpStream) -> bool {
+    SockRef::from(stalled).take_error().is_ok_and(|error| error.is_some()) || stalled.try_write(b"x").is_err()
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_reads_is_given_up() {
+    let server = impatient().await;
+    let id = large_session(&server).await;
+    let stalled = stalled(&server, &id).await;
+    eventually("the server gives up", async || is_given_up(&stalled)).await;
+}
+
+#[tokio::test]
+async fn answers_that_nobody_reads_do_not_pile_up_in_a_full_server() {
+    let http = HttpConfig { max_connections: 8, stall_seconds: 600.0, ..HttpConfig::default() };
+    let server = TestServer::start_with(|config| config.http = http).await;
+    let id = large_session(&server).await;
+    let mut waiting = Vec::new();
+    for _ in 0..24 {
+        waiting.push(stalled(&server, &id).await);
+        let other = server.request(Method::GET, "/healthz").header("connection", "close").send().await;
+        assert_eq!(other.expect("an answer").status(), 200);
+    }
+    let left = || waiting.iter().filter(|stalled| !is_given_up(stalled)).count();
+    eventually("those that are too many are given up", async || left() <= 8).await;
+    assert!(!is_given_up(waiting.last().expect("one")), "the newest is waited for");
 }
 
 #[tokio::test]

@@ -12,11 +12,13 @@ use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig
 use rmcp::{RoleClient, ServiceExt as _};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::process::{Child, Command};
 
 use crate::access::support::{id_of, key, make, server, token};
+use crate::connections::is_given_up;
 use crate::documents::markdown::Document;
-use crate::harness::{DEADLINE, TestServer, node};
+use crate::harness::{DEADLINE, TestServer, eventually, node};
 
 type Client = RunningService<RoleClient, ()>;
 
@@ -391,6 +393,79 @@ async fn pages_of_other_sites_cannot_reach_it() {
     }
     let large = served.request().bearer_auth(&admin).body("x".repeat((1 << 20) + 1));
     assert_eq!(large.send().await.expect("an answer").status(), StatusCode::PAYLOAD_TOO_LARGE);
+}
+
+/// A client that asks for something large, and reads nothing of it.
+async fn stalled(address: &str, token: &str, body: &str) -> TcpStream {
+    let reader = TcpSocket::new_v4().expect("a socket");
+    reader.set_recv_buffer_size(4_096).expect("a small buffer");
+    let mut tcp = reader.connect(address.parse().expect("an address")).await.expect("connected");
+    let head = format!(
+        "POST /mcp HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n\
+         Accept: application/json, text/event-stream\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    tcp.write_all((head + body).as_bytes()).await.expect("sent");
+    tokio::time::timeout(DEADLINE, tcp.readable()).await.expect("an answer in time").expect("an answer begins");
+    tcp
+}
+
+#[tokio::test]
+async fn clients_that_read_nothing_neither_pile_up_nor_keep_others_out() {
+    let server = server().await;
+    let admin = key(&server, "admin", "default").await;
+    let id = id_of(&make(&server, &admin, "/api/v1/sessions", json!({})).await);
+    let say = |_| json!({"type": "addMessage", "nodeId": "n", "content": "x".repeat(60_000)});
+    let story = [json!({"type": "start"})].into_iter().chain((0..3).map(say));
+    commands(&server, &admin, &id, story.collect()).await;
+    let served = Served::start(&mut command(&server)).await;
+    let address = reqwest::Url::parse(&served.url).expect("a URL").authority().to_owned();
+    let arguments = json!({"sessionId": id, "characters": 100_000});
+    let params = json!({"name": "read_messages", "arguments": arguments});
+    let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).to_string();
+    let mut waiting = Vec::new();
+    for _ in 0..120 {
+        waiting.push(stalled(&address, &admin, &body).await);
+    }
+    let read = json!({"sessionId": id, "nodes": 1});
+    let client = served.client(Some(&admin)).await;
+    assert_eq!(call(&client, "read_session", read).await.expect("a session")["id"], json!(id));
+    let left = || waiting.iter().filter(|stalled| !is_given_up(stalled)).count();
+    eventually("those that are too many are given up", async || left() <= 100).await;
+    assert!(!is_given_up(waiting.last().expect("one")), "the newest is waited for");
+}
+
+#[tokio::test]
+async fn nothing_is_kept_between_two_requests() {
+    let server = server().await;
+    let admin = key(&server, "admin", "default").await;
+    let served = Served::start(&mut command(&server)).await;
+    let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let ask = |method: &str, params: Value| {
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+        let request = http.post(&served.url).bearer_auth(&admin);
+        request.header("accept", "application/json, text/event-stream").json(&body)
+    };
+    let client = json!({"name": "test", "version": "1"});
+    let begin = json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": client});
+    let begun = ask("initialize", begin).send().await.expect("an answer");
+    assert_eq!((begun.status(), begun.headers().get("mcp-session-id")), (StatusCode::OK, None));
+    assert_eq!(begun.headers()["content-type"], "application/json");
+    // A stream of notifications, as it is opened with a session and without one.
+    for method in [Method::GET, Method::DELETE] {
+        let request = http.request(method.clone(), &served.url).bearer_auth(&admin);
+        let request = request.header("accept", "text/event-stream").header("mcp-session-id", "s");
+        assert_eq!(request.send().await.expect("an answer").status(), StatusCode::METHOD_NOT_ALLOWED, "{method}");
+    }
+    let meta = json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
+        "io.modelcontextprotocol/clientCapabilities": {},
+    });
+    let listen = ask("subscriptions/listen", json!({"_meta": meta, "notifications": {"toolsListChanged": true}}));
+    let listen = listen.header("mcp-protocol-version", "2026-07-28").header("mcp-method", "subscriptions/listen");
+    let refused: Value = listen.send().await.expect("an answer").json().await.expect("JSON");
+    assert_eq!(refused["error"]["code"], -32601, "{refused}");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -43,13 +44,18 @@ class Server:
 
     def __init__(self, folder: Path, listen: str = "127.0.0.1:0", **settings: str) -> None:
         self.folder = folder
+        # Not below pytest's directories, which are closed to the user that root's PostgreSQL runs as: its data would
+        # be elsewhere then, and stay.
+        self._directory = tempfile.TemporaryDirectory(prefix="relive-", ignore_cleanup_errors=True)
+        self.data = Path(self._directory.name) / "data"
+        self.data.parent.chmod(0o711)
         self.settings = settings
         self.process: subprocess.Popen[str] | None = None
         self.url = self.start(listen)
 
     def start(self, listen: str) -> str:
         environment = {key: value for key, value in os.environ.items() if not key.startswith("RELIVE_")}
-        command = [str(binary()), "serve", "--listen", listen, "--data-dir", str(self.folder / "data")]
+        command = [str(binary()), "serve", "--listen", listen, "--data-dir", str(self.data)]
         with open(self.folder / "server.log", "a") as log:
             self.process = subprocess.Popen(
                 command, stdout=subprocess.PIPE, stderr=log, text=True, env={**environment, **self.settings}
@@ -58,6 +64,7 @@ class Server:
         for line in self.process.stdout:
             if line.startswith("listening on "):
                 threading.Thread(target=self.process.stdout.read, daemon=True).start()
+                assert not (self.data / "postgres").is_symlink(), "it keeps its data where nobody removes it"
                 return line.split()[-1]
         raise AssertionError(f"the server has ended, see {self.folder / 'server.log'}")
 
@@ -66,6 +73,10 @@ class Server:
             self.process.terminate()
             self.process.wait(DEADLINE)
             self.process = None
+
+    def close(self) -> None:
+        self.stop()
+        self._directory.cleanup()
 
     def restart(self) -> None:
         self.stop()
@@ -76,7 +87,7 @@ class Server:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server = Server(tmp_path_factory.mktemp("server"))
     yield server
-    server.stop()
+    server.close()
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("closed")
     server = Server(folder, RELIVE_AUTH="required", RELIVE_ROOT_KEY=ROOT_KEY)
     yield server
-    server.stop()
+    server.close()
 
 
 @pytest.fixture

@@ -82,7 +82,7 @@ def test_what_was_reported_while_the_server_was_away_arrives_in_order(
             assert order == [f"step {n}" for n in range(20) for _ in range(2)]
     finally:
         reporter.close()
-        server.stop()
+        server.close()
 
 
 def test_a_restart_in_the_middle_loses_and_repeats_nothing(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_a_restart_in_the_middle_loses_and_repeats_nothing(tmp_path: Path) -> No
             events = [one["event"] for one in client.events(run.id)]
     finally:
         reporter.close()
-        server.stop()
+        server.close()
     assert statuses(state) == dict.fromkeys(("before", "during", "after"), "completed")
     used = sum(event["type"] == "usageRecorded" for event in events)
     assert state["nodes"]["during"]["attempt"] == used == state["totalTokens"] / 2

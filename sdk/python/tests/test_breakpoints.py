@@ -15,7 +15,7 @@ from langgraph.types import Command, Send
 import relive
 import relive.langgraph
 
-from .conftest import statuses
+from .conftest import statuses, until
 from .test_control import Later, when_suspended
 from .test_langgraph import running, session_of
 
@@ -26,6 +26,10 @@ THREAD: RunnableConfig = {"configurable": {"thread_id": "1"}}
 
 class State(TypedDict, total=False):
     text: str
+    done: Annotated[list[str], operator.add]
+
+
+class Done(TypedDict):
     done: Annotated[list[str], operator.add]
 
 
@@ -120,16 +124,147 @@ def test_a_program_goes_on_by_itself_where_the_graph_stopped(client: relive.Clie
     assert client.session(session_id)["status"] == "completed"
 
 
-def test_a_subgraph_that_stops_waits_too(client: relive.Client) -> None:
+def around(part: Any, name: str) -> Any:
+    """A watched graph with another one as its only node."""
     graph = StateGraph(State)
-    graph.add_node("write", article().compile(interrupt_before=["publish"]))
+    graph.add_node("write", part)
     graph.add_edge(START, "write")
-    app = relive.langgraph.watch(graph.compile(checkpointer=InMemorySaver()), name="inner stop")
-    later = answered(client, "inner stop", "write", "approve")
+    return relive.langgraph.watch(graph.compile(checkpointer=InMemorySaver()), name=name)
+
+
+def called(**options: Any) -> Any:
+    """A node that calls a graph, with options of the call."""
+    part = article().compile()
+
+    def write(state: State) -> Any:
+        return part.invoke(state, **options)
+
+    return write
+
+
+def waiting(client: relive.Client, session_id: str) -> dict[str, Any]:
+    """The nodes that wait, by name."""
+    nodes = client.session(session_id)["nodes"]
+    return {one.get("name", key): {"id": key, **one} for key, one in nodes.items() if one["status"] == "suspended"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "part"),
+    [
+        ("compiled before", article().compile(interrupt_before=["publish"])),
+        ("compiled after", article().compile(interrupt_after=["draft"])),
+        ("called before", called(interrupt_before=["publish"])),
+        ("called after", called(interrupt_after="*")),
+    ],
+)
+def test_a_subgraph_that_stops_waits_in_its_node(kind: str, part: Any, client: relive.Client) -> None:
+    app = around(part, kind)
+    asked: list[Any] = []
+
+    def approve() -> None:
+        session_id = running(client, kind)
+        asked.append(until(lambda: waiting(client, session_id), "the wait"))
+        client.review(session_id, asked[0]["publish"]["id"], "approve")
+        if kind == "called after":
+            # After the last node, nothing would come next: the node around it waits.
+            asked.append(until(lambda: waiting(client, session_id).get("write"), "the second wait"))
+            client.review(session_id, "write", "approve")
+
+    later = Later(approve)
     assert app.invoke({"done": []}, THREAD)["done"][-1] == "Less is more."
     later.done()
-    state = client.session(session_of(client, "inner stop"))
+    session_id = session_of(client, kind)
+    state = client.session(session_id)
     assert state["status"] == "completed" and set(statuses(state).values()) == {"completed"}
+    [before] = asked[0].values()
+    assert (before["parentNodeId"], before["type"]) == ("write", "human_review")
+    # What waited is what ran then, once.
+    assert [one.get("name") for one in state["nodes"].values()].count("publish") == 1
+    kept = client.node(session_id, before["id"])
+    assert kept["input"]["text"] == "Less is more." and kept["output"] == {"done": ["Less is more."]}
+
+
+def test_what_somebody_changes_in_a_subgraph_becomes_its_state(client: relive.Client) -> None:
+    async def run(app: Any) -> Any:
+        return await app.ainvoke({"done": []}, THREAD)
+
+    def result(app: Any, is_async: bool) -> Any:
+        return asyncio.run(run(app)) if is_async else app.invoke({"done": []}, THREAD)
+
+    for name, is_async in (("inner edit", False), ("async edit", True)):
+        app = around(article().compile(interrupt_before=["publish"]), name)
+
+        def edit(name: str = name) -> None:
+            session_id = running(client, name)
+            node = until(lambda: waiting(client, session_id), "the wait")["publish"]
+            draft = client.node(session_id, node["id"])["output"]
+            assert draft == {"text": "Less is more.", "done": ["draft"]}
+            client.review(session_id, node["id"], "modify", data={**draft, "text": "More."})
+
+        later = Later(edit)
+        assert result(app, is_async)["done"][-1] == "More."
+        later.done()
+
+
+def test_a_subgraph_that_somebody_rejects_is_cancelled(client: relive.Client) -> None:
+    part = StateGraph(State)
+    part.add_node("inner", article().compile(interrupt_before=["publish"]))
+    part.add_edge(START, "inner")
+    app = around(part.compile(), "deep stop")
+
+    def reject() -> None:
+        session_id = running(client, "deep stop")
+        client.review(session_id, until(lambda: waiting(client, session_id), "the wait")["publish"]["id"], "reject")
+
+    later = Later(reject)
+    assert "Less is more." not in app.invoke({"done": []}, THREAD)["done"]
+    later.done()
+    state = client.session(session_of(client, "deep stop"))
+    by_name = {one.get("name", key): one for key, one in state["nodes"].items()}
+    assert state["status"] == "cancelled" and by_name["publish"]["status"] == "skipped"
+    inner = by_name["publish"]["parentNodeId"]
+    assert state["nodes"][inner]["name"] == "inner" and state["nodes"][inner]["parentNodeId"] == "write"
+
+
+def test_several_subgraphs_that_stop_wait_each(client: relive.Client) -> None:
+    graph = StateGraph(Done)
+    for name in ("left", "right"):
+        part = StateGraph(State)
+        part.add_node("say", lambda state, name=name: {"done": [f"{name} {state.get('text')}"]})
+        part.add_edge(START, "say")
+        graph.add_node(name, part.compile(interrupt_before="*"))
+        graph.add_edge(START, name)
+    app = relive.langgraph.watch(graph.compile(checkpointer=InMemorySaver()), name="two stops")
+
+    def answer() -> None:
+        session_id = running(client, "two stops")
+
+        def both() -> Any:
+            nodes = client.session(session_id)["nodes"]
+            waits = {one["parentNodeId"]: key for key, one in nodes.items() if one["status"] == "suspended"}
+            return waits if len(waits) == 2 else None
+
+        waits = until(both, "both waits")
+        for name, node_id in waits.items():
+            client.review(session_id, node_id, "modify", data={"text": f"as {name}"})
+
+    later = Later(answer)
+    done = app.invoke({"done": []}, THREAD)["done"]
+    later.done()
+    assert {one for one in done if one} == {"left as left", "right as right"}
+    assert set(statuses(client.session(session_of(client, "two stops"))).values()) == {"completed"}
+
+
+def test_a_program_goes_on_by_itself_where_a_subgraph_stopped(client: relive.Client) -> None:
+    app = relive.langgraph.watch(
+        around(article().compile(interrupt_before=["publish"]), "x"), name="inner itself", reviews="return"
+    )
+    app.invoke({"done": []}, THREAD)
+    session_id = session_of(client, "inner itself")
+    assert set(waiting(client, session_id)) == {"publish"}
+    assert app.invoke(None, THREAD)["done"][-1] == "Less is more."
+    assert session_of(client, "inner itself") == session_id
+    assert client.session(session_id)["status"] == "completed"
 
 
 def test_routes_are_drawn_with_all_their_answers(client: relive.Client) -> None:

@@ -13,7 +13,7 @@ use crate::engine::node_task::timed_out;
 use crate::engine::properties::Properties;
 use crate::hub::Chunk;
 use crate::models::{Chat, ChatError, ModelReply, Models, Piece, TRIES, ToolCall};
-use relive_session::{Command, MessageId, MessageRole, check_json};
+use relive_session::{Command, MessageId, MessageRole, ToolCall as RecordedCall, check_command, check_json};
 
 /// Tools that a model can be offered.
 const TOOLS: usize = 128;
@@ -211,7 +211,7 @@ impl<'a> Received<'a> {
 
     fn commands(&self, reply: Option<&ModelReply>) -> Vec<Command> {
         let usage = reply.and_then(|reply| reply.usage);
-        let message = |text: &str, is_thinking: bool| Command::AddMessage {
+        let message = |text: &str, is_thinking: bool, tool_calls: Option<Vec<RecordedCall>>| Command::AddMessage {
             message_id: Some(self.ids[usize::from(is_thinking)].clone()),
             node_id: self.context.id().clone(),
             agent_id: self.agent_id.clone(),
@@ -220,19 +220,21 @@ impl<'a> Received<'a> {
             content: text.to_owned(),
             is_thinking: is_thinking.then_some(true),
             token_count: usage.filter(|_| !is_thinking).map(|usage| usage.output_tokens),
-            tool_calls: None,
+            tool_calls,
             tool_call_id: None,
             content_type: None,
         };
         let mut commands = Vec::new();
         if !self.thinking.is_empty() {
-            commands.push(message(&self.thinking, true));
+            commands.push(message(&self.thinking, true, None));
         }
         let refusal = reply.and_then(|reply| reply.refusal.as_deref()).unwrap_or_default();
         let text = if self.text.is_empty() { refusal } else { &self.text };
-        if !text.is_empty() {
-            commands.push(message(text, false));
-        }
+        // Calls that cannot be kept as such, as without a name, are in the node's output alone.
+        let calls = reply.map(calls).filter(|calls| !calls.is_empty());
+        let calling = calls.map(|calls| message(text, false, Some(calls))).filter(|said| check_command(said).is_ok());
+        let said = calling.or_else(|| (!text.is_empty()).then(|| message(text, false, None)));
+        commands.extend(said);
         if let Some((reply, usage)) = reply.zip(usage) {
             commands.push(Command::RecordUsage {
                 node_id: self.context.id().clone(),
@@ -247,6 +249,17 @@ impl<'a> Received<'a> {
         }
         commands
     }
+}
+
+/// The tools that a model asks for: with arguments that are an object, if they can be read and kept so.
+fn calls(reply: &ModelReply) -> Vec<RecordedCall> {
+    let call = |ToolCall { id, name, arguments }: &ToolCall| {
+        let object = serde_json::from_str(arguments).ok().filter(Value::is_object);
+        let object = object.filter(|object| check_json("arguments", object).is_ok());
+        let arguments = object.unwrap_or_else(|| Value::from(arguments.as_str()));
+        RecordedCall { id: id.clone(), name: name.clone(), arguments }
+    };
+    reply.tool_calls.iter().map(call).collect()
 }
 
 /// The JSON object or array in a text, which may be in a Markdown fence.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use relive_session::Timestamp;
+use relive_session::{NodeId, Revision, SessionId, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -153,42 +153,49 @@ impl AgUiEvent<'_> {
     }
 }
 
-/// The address of a waiting node in answers: `SESSION:NODE:ATTEMPT`.
+/// The address of a waiting node in answers, and how far the client had been shown the run when it was asked:
+/// `SESSION:NODE:ATTEMPT@REVISION`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InterruptId {
-    pub session_id: relive_session::SessionId,
-    pub node_id: relive_session::NodeId,
+    pub session_id: SessionId,
+    pub node_id: NodeId,
     pub attempt: u32,
+    pub revision: Revision,
 }
 
 impl fmt::Display for InterruptId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}", self.session_id, self.node_id, self.attempt)
+        let Self { session_id, node_id, attempt, revision } = self;
+        write!(f, "{session_id}:{node_id}:{attempt}@{revision}")
     }
 }
 
 impl InterruptId {
     pub fn parse(text: &str) -> Option<Self> {
         let (session_id, rest) = text.split_once(':')?;
-        let (node_id, attempt) = rest.rsplit_once(':')?;
-        Some(Self { session_id: session_id.parse().ok()?, node_id: node_id.into(), attempt: attempt.parse().ok()? })
+        let (node_id, rest) = rest.rsplit_once(':')?;
+        let (attempt, revision) = rest.split_once('@')?;
+        Some(Self {
+            session_id: session_id.parse().ok()?,
+            node_id: node_id.into(),
+            attempt: attempt.parse().ok()?,
+            revision: revision.parse().ok()?,
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use relive_session::SessionId;
-
     use super::*;
 
     #[test]
     fn ids_of_interrupts_are_read_as_they_are_written() {
-        let id = InterruptId { session_id: SessionId::generate(), node_id: "a:b#1".into(), attempt: 3 };
+        let (session_id, node_id) = (SessionId::generate(), "a:b@2#1".into());
+        let id = InterruptId { session_id, node_id, attempt: 3, revision: 17 };
         assert_eq!(InterruptId::parse(&id.to_string()), Some(id));
-        for text in
-            ["", "x", "x:y:1", "0198c0de-0000-7000-8000-000000000001:n", "0198c0de-0000-7000-8000-000000000001:n:x"]
-        {
-            assert_eq!(InterruptId::parse(text), None, "{text}");
+        for rest in ["", "n", "n:1", "n:x@1", "n:1@x", "n:1@"] {
+            assert_eq!(InterruptId::parse(&format!("{session_id}:{rest}")), None, "{rest}");
         }
+        assert_eq!(InterruptId::parse("x:n:1@1"), None);
     }
 }

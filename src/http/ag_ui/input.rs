@@ -42,12 +42,21 @@ pub struct RunAgentInput {
 
 /// A message of the conversation.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct AgUiMessage {
     pub role: String,
     /// A text, or parts of which those of type `text` are read.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     pub content: Value,
+    /// The tools that the assistant asked for: `{id, function: {name, arguments}}`.
+    #[serde(default)]
+    #[schema(value_type = Vec<Object>, required = false)]
+    pub tool_calls: Value,
+    /// The call that this message of a tool answers.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub tool_call_id: Value,
 }
 
 impl AgUiMessage {
@@ -58,6 +67,22 @@ impl AgUiMessage {
             _ => String::new(),
         }
     }
+
+    /// As messages of a session are: `{role, content, toolCalls?, toolCallId?}`.
+    fn said(&self) -> Value {
+        let mut said = json!({"role": self.role, "content": self.text()});
+        if let Some(calls) = self.tool_calls.as_array().filter(|calls| !calls.is_empty()) {
+            said["toolCalls"] = calls.iter().map(called).collect();
+        }
+        if self.tool_call_id.is_string() {
+            said["toolCallId"] = self.tool_call_id.clone();
+        }
+        said
+    }
+}
+
+fn called(call: &Value) -> Value {
+    json!({"id": call["id"], "name": call["function"]["name"], "arguments": call["function"]["arguments"]})
 }
 
 /// An answer to an interrupt.
@@ -90,13 +115,12 @@ impl RunAgentInput {
     }
 
     /// The inputs of the session: the members of `forwardedProps`, and of the conversation `message`, the newest
-    /// text of the user, and `messages`.
+    /// text of the user, and `messages`, with the calls of tools: their ids are not used again.
     pub fn inputs(&self) -> Value {
         let newest = self.messages.iter().rev().find(|message| message.role == "user");
-        let said = |message: &AgUiMessage| json!({"role": message.role, "content": message.text()});
         let mut inputs = Map::new();
         inputs.insert("message".to_owned(), newest.map(AgUiMessage::text).into());
-        inputs.insert("messages".to_owned(), self.messages.iter().map(said).collect());
+        inputs.insert("messages".to_owned(), self.messages.iter().map(AgUiMessage::said).collect());
         if !self.state.is_null() {
             inputs.insert("state".to_owned(), self.state.clone());
         }
@@ -183,6 +207,8 @@ mod tests {
             "messages": [
                 {"id": "1", "role": "user", "content": "first"},
                 {"id": "2", "role": "assistant", "content": null},
+                {"id": "4", "role": "assistant", "toolCalls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}]},
+                {"id": "5", "role": "tool", "content": "sunny", "toolCallId": "c"},
                 {"id": "3", "role": "user", "content": [{"type": "text", "text": "se"}, {"type": "image"}, {"type": "text", "text": "cond"}]},
             ],
         }))
@@ -190,6 +216,9 @@ mod tests {
         let inputs = input.inputs();
         assert_eq!((&inputs["message"], &inputs["topic"]), (&json!("second"), &json!("x")));
         assert_eq!(inputs["messages"][1], json!({"role": "assistant", "content": ""}));
+        let calls = json!([{"id": "c", "name": "f", "arguments": "{}"}]);
+        assert_eq!(inputs["messages"][2], json!({"role": "assistant", "content": "", "toolCalls": calls}));
+        assert_eq!(inputs["messages"][3], json!({"role": "tool", "content": "sunny", "toolCallId": "c"}));
         assert!(inputs.get("state").is_none() && inputs.get("tools").is_none(), "{inputs}");
     }
 }

@@ -1,5 +1,6 @@
 //! AG-UI: runs as a stream of the events that agent front ends know, and their start by `RunAgentInput`.
 
+mod calls;
 mod events;
 mod input;
 mod run;
@@ -21,6 +22,7 @@ use crate::hub::{HubError, Submission};
 use crate::scoped::Refused;
 use crate::storage::Constraint;
 use crate::ws::{ClientIp, Streamed};
+use calls::KNOWN_CALLS;
 use input::RunAgentInput;
 use relive_protocol::{CreateSession, ErrorCode, Mode, Problem, Subscribe};
 use relive_session::{Command, Driver, Revision, Session, SessionId};
@@ -81,7 +83,8 @@ pub async fn run(
     let (id, revision) = answer(&api, workflow_id, &ids, &input).await?;
     let of = api.readable(id).await?;
     let session = api.session_at(of, revision).await?.ok_or_else(|| ApiError::not_found("session"))?;
-    stream(&api, client, id, Some(revision), Run::from(ids, session)).await
+    let calls = api.tool_call_ids(of, revision, KNOWN_CALLS).await?;
+    stream(&api, client, id, Some(revision), Run::from(ids, session, &calls)).await
 }
 
 async fn stream(
@@ -163,7 +166,7 @@ fn is_run_of(session: &Session, workflow_id: Uuid, ids: &RunIds) -> Result<bool,
     if is_same { Ok(true) } else { Err(ApiError::new(ErrorCode::Conflict, "another session has the id of this run")) }
 }
 
-/// Answers the interrupts; returns the session, and the revision at which it has the answers.
+/// Answers the interrupts; returns the session, and the revision up to which the client has been shown it.
 async fn answer(
     api: &Api,
     workflow_id: Uuid,
@@ -183,8 +186,10 @@ async fn answer(
             return Err(ApiError::new(ErrorCode::NotWaiting, "this interrupt is over"));
         }
     }
+    let shown = answers.iter().map(|(asked, _)| asked.revision).min();
     let commands = answers.into_iter().map(|(_, command)| command).collect();
     let command_id = Some(format!("ag-ui:{}", derived(api, workflow_id, ids)).into());
     let receipt = api.execute(Submission { command_id, ..api.submission(id, commands)? }).await?;
-    Ok((id, receipt.revision))
+    // What has happened between the question and the answer is still to be shown.
+    Ok((id, shown.filter(|shown| (1..=receipt.revision).contains(shown)).unwrap_or(receipt.revision)))
 }

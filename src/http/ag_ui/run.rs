@@ -10,14 +10,13 @@ use relive_session::{
 };
 use serde_json::{Value, json};
 
+use super::calls::CallIds;
 use super::events::{AgUiEvent, AgUiOutcome, AgUiUsage, Interrupt, InterruptId, VERSION};
 use super::state;
 use crate::ws::{Translate, Translated};
 
 /// Characters of a message that an interrupt repeats.
 const QUESTION_CHARACTERS: usize = 4_000;
-/// Ids of tool calls that are known at a time; beyond that they are forgotten.
-const KNOWN_CALLS: usize = 10_000;
 
 /// The translation of one stream.
 #[derive(Debug)]
@@ -34,9 +33,7 @@ pub struct Run {
     steps: BTreeSet<NodeId>,
     /// Messages that are not finished, with the text so far.
     messages: HashMap<MessageId, Open>,
-    /// How often each id of a tool call has been used: models number their calls anew in each message, and a client
-    /// takes calls of one id for one call.
-    calls: HashMap<String, u32>,
+    calls: CallIds,
     /// The newest message of each node: what it asks if it waits.
     questions: HashMap<NodeId, String>,
     /// Tokens of this run by model.
@@ -69,7 +66,7 @@ impl Run {
             has_begun: false,
             steps: BTreeSet::new(),
             messages: HashMap::new(),
-            calls: HashMap::new(),
+            calls: CallIds::default(),
             questions: HashMap::new(),
             usage: BTreeMap::new(),
             events: Vec::new(),
@@ -77,9 +74,14 @@ impl Run {
         }
     }
 
-    /// A run that continues from a state.
-    pub fn from(ids: RunIds, session: Session) -> Self {
-        Self { session: Some(session), ..Self::whole(ids) }
+    /// A run that continues from a state, after these calls of tools.
+    pub fn from(ids: RunIds, session: Session, calls: &[String]) -> Self {
+        let mut run = Self::whole(ids);
+        run.calls.note_conversation(&session);
+        for id in calls {
+            run.calls.begin(id);
+        }
+        Self { session: Some(session), ..run }
     }
 
     fn push(&mut self, event: &AgUiEvent<'_>, at: Option<Timestamp>) {
@@ -123,7 +125,9 @@ impl Run {
     fn event(&mut self, recorded: &Recorded) -> Result<(), relive_session::ApplyError> {
         let at = Some(recorded.at);
         let Some(before) = self.session.take() else {
-            self.session = Some(Session::create(recorded)?);
+            let session = Session::create(recorded)?;
+            self.calls.note_conversation(&session);
+            self.session = Some(session);
             self.begin();
             return Ok(());
         };
@@ -179,8 +183,8 @@ impl Run {
         let (id, at) = (&message.id, Some(message.created_at));
         let content: &str = &message.content;
         if let (MessageRole::Tool, Some(call)) = (message.role, &message.tool_call_id) {
-            let (message_id, role, call) = (id.as_str(), "tool", self.call_id(call));
-            return self.push(&AgUiEvent::ToolCallResult { message_id, tool_call_id: &call, content, role }, at);
+            let (message_id, role, tool_call_id) = (id.as_str(), "tool", &*self.calls.newest(call).to_owned());
+            return self.push(&AgUiEvent::ToolCallResult { message_id, tool_call_id, content, role }, at);
         }
         match self.messages.remove(id) {
             Some(open) => {
@@ -203,7 +207,7 @@ impl Run {
             }
         }
         self.tool_calls(message);
-        if !message.is_thinking {
+        if !message.is_thinking && !content.is_empty() {
             let question = content.chars().take(QUESTION_CHARACTERS).collect();
             self.questions.insert(message.node_id.clone(), question);
         }
@@ -216,28 +220,12 @@ impl Run {
         let is_assistant = message.role == MessageRole::Agent && !message.is_thinking;
         let parent = is_assistant.then_some(message.id.as_str());
         for ToolCall { id, name, arguments } in message.tool_calls.as_deref().unwrap_or_default() {
-            let id = &*self.new_call_id(id);
+            let id = &*self.calls.begin(id);
             let arguments = arguments.as_str().map_or_else(|| arguments.to_string(), str::to_owned);
             let start = AgUiEvent::ToolCallStart { tool_call_id: id, tool_call_name: name, parent_message_id: parent };
             self.push(&start, at);
             self.push(&AgUiEvent::ToolCallArgs { tool_call_id: id, delta: &arguments }, at);
             self.push(&AgUiEvent::ToolCallEnd { tool_call_id: id }, at);
-        }
-    }
-
-    fn new_call_id(&mut self, id: &str) -> String {
-        if self.calls.len() >= KNOWN_CALLS {
-            self.calls.clear();
-        }
-        *self.calls.entry(id.to_owned()).or_default() += 1;
-        self.call_id(id)
-    }
-
-    /// The id by which the client knows the newest call of this id.
-    fn call_id(&self, id: &str) -> String {
-        match self.calls.get(id) {
-            Some(uses @ 2..) => format!("{id}#{uses}"),
-            _ => id.to_owned(),
         }
     }
 
@@ -346,7 +334,8 @@ impl Run {
             return None;
         }
         let attempt = node.attempt.unwrap_or(1);
-        let id = InterruptId { session_id: session.id, node_id: node_id.clone(), attempt };
+        let (session_id, revision) = (session.id, session.revision);
+        let id = InterruptId { session_id, node_id: node_id.clone(), attempt, revision };
         Some(Interrupt {
             id: id.to_string(),
             reason: "confirmation",

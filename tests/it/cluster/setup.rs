@@ -131,6 +131,7 @@ async fn root_can_keep_it_in_a_closed_directory() {
     let mut connection = connect(&cluster).await;
     sqlx::raw_sql("CREATE EXTENSION vector; CREATE TABLE kept ()").execute(&mut connection).await.unwrap();
     let home = fs::read_link(data_dir.join("postgres")).unwrap();
+    let _removed = Removed(home.parent().unwrap().to_owned());
     assert!(home.starts_with("/var/lib/relive"), "{}", home.display());
     assert!(cluster.binaries().starts_with("/var/cache/relive"));
     stop(cluster).await;
@@ -142,6 +143,15 @@ async fn root_can_keep_it_in_a_closed_directory() {
     fs::remove_dir_all(home.parent().unwrap()).unwrap();
     let refused = Cluster::start(options).await.unwrap_err();
     assert!(matches!(refused, ClusterError::LostData { .. }), "{refused}");
+}
+
+/// A directory that goes with the test, however that ends.
+struct Removed(PathBuf);
+
+impl Drop for Removed {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
 }
 
 /// The programs that the tests use, where the user they run as reaches them; found out by starting

@@ -247,7 +247,7 @@ async fn what_was_paid_for_is_kept_and_what_is_missing_of_it_is_told() {
         (says("{\"a\":\"x\\u0000y\"}"), "stop", "json", Value::Null, 1),
         (says("{\"a\":\"x\\u0000y\"}"), "stop", "jsonError", json!("it must not contain the character NUL"), 1),
         (says(&deep), "stop", "jsonError", json!("it must not be nested more than 100 levels deep"), 1),
-        (vec![call, more], "tool_calls", "toolCalls", calls, 0),
+        (vec![call, more], "tool_calls", "toolCalls", calls, 1),
         (vec![json!({"content": null, "refusal": "No."})], "stop", "refusal", json!("No."), 1),
     ] {
         endpoint.then([Act::Body(200, streamed(&deltas, reason))]);
@@ -258,6 +258,18 @@ async fn what_was_paid_for_is_kept_and_what_is_missing_of_it_is_told() {
         let node = server.get(&format!("/api/v1/sessions/{id}/nodes/a")).await.1;
         assert_eq!((&node["output"][member], messages(&server, &id).await.len()), (&expected, said), "{node}");
         assert_eq!(node["input"]["messages"], json!([{"role": "user", "content": "Find owls."}]), "{node}");
+    }
+    // The calls of a message are those of the model, with arguments that are an object where they can be.
+    for (name, arguments, kept) in
+        [("find", "{\"q\":1}", Some(json!({"q": 1}))), ("find", "{\"q\":", Some(json!("{\"q\":"))), ("", "{}", None)]
+    {
+        let call = json!({"index": 0, "id": "c1", "function": {"name": name, "arguments": arguments}});
+        endpoint.then([Act::Body(200, streamed(&[json!({"tool_calls": [call]})], "tool_calls"))]);
+        let id = start(&server, graph(&[("a", "llm", json!({"prompt": "?"}), &[])])).await;
+        assert_eq!(until_ended(&server, &id).await["status"], "completed");
+        let said = messages(&server, &id).await;
+        let calls = kept.map(|arguments| json!([{"id": "c1", "name": name, "arguments": arguments}]));
+        assert_eq!(said.first().map(|said| &said["toolCalls"]), calls.as_ref(), "{said:?}");
     }
     // Withheld altogether, there is no answer.
     endpoint.then([Act::Body(200, streamed(&says(""), "content_filter"))]);

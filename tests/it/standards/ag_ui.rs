@@ -294,6 +294,99 @@ async fn a_client_of_the_protocol_starts_a_run_and_answers_its_review() {
     assert_eq!(kinds(&stored).iter().filter(|kind| **kind == "RUN_FINISHED").count(), 1);
 }
 
+/// A model that asks for a tool, and numbers its calls anew in each answer.
+fn asks_for(city: &str) -> Act {
+    let function = json!({"name": "weather", "arguments": json!({"city": city}).to_string()});
+    let call = json!({"tool_calls": [{"index": 0, "id": "call_0", "type": "function", "function": function}]});
+    let asked = json!({"choices": [{"index": 0, "delta": call, "finish_reason": "tool_calls"}]});
+    Act::Body(200, format!("data: {asked}\n\ndata: [DONE]\n\n"))
+}
+
+/// Two calls of tools, and a review between them.
+async fn asking_twice(server: &TestServer) -> String {
+    let nodes = graph(&[
+        ("ask", "llm", json!({"prompt": "{{inputs.message}}"}), &["check"]),
+        ("check", "human_review", json!({"prompt": "Go on?"}), &["again"]),
+        ("again", "llm", json!({"prompt": "And there?"}), &["e"]),
+        ("e", "end", json!({}), &[]),
+    ]);
+    let workflow = id_of(&make(server, "", "/api/v1/workflows", json!({"name": "w", "graph": nodes})).await);
+    format!("/api/v1/ag-ui/{workflow}")
+}
+
+#[tokio::test]
+async fn calls_of_a_whole_thread_stay_apart_for_a_client_of_the_protocol() {
+    let endpoint = ModelEndpoint::start().await;
+    endpoint.then(["Paris", "Rome", "Oslo", "Bern"].map(asks_for));
+    let server = TestServer::start_with(|config| endpoint.configure(config)).await;
+    let path = asking_twice(&server).await;
+    let Some(script) = Script::find("ag-ui.mjs").await else { return };
+    let said = |id: &str, role: &str, content: &str| json!({"id": id, "role": role, "content": content});
+    let mut sunny = said("t", "tool", "sunny");
+    sunny["toolCallId"] = json!("call_0");
+    let approve = json!({"status": "resolved", "payload": {"approved": true}});
+    let job = json!({"url": server.url(&path), "threadId": "thread", "runs": [
+        {"runId": "one", "messages": [said("q", "user", "Paris?")]},
+        {"runId": "two", "messages": [sunny], "answer": approve},
+        {"runId": "three", "messages": [said("r", "user", "Oslo?")]},
+        {"runId": "four", "answer": approve},
+    ]});
+    let runs = script.run(&job).await;
+    for run in runs.as_array().expect("runs") {
+        assert_eq!((run.get("error"), &run["warnings"]), (None, &json!([])), "{runs:#}");
+    }
+    let expected = [
+        "user: Paris?",
+        "assistant:  call_0({\"city\":\"Paris\"})",
+        "system: Go on?",
+        "tool: sunny to call_0",
+        "assistant:  call_0#2({\"city\":\"Rome\"})",
+        "user: Oslo?",
+        "assistant:  call_0#3({\"city\":\"Oslo\"})",
+        "system: Go on?",
+        "assistant:  call_0#4({\"city\":\"Bern\"})",
+    ];
+    assert_eq!(with_calls(&runs[3]["messages"]), expected, "{runs:#}");
+    // The run was told of the calls before it.
+    let session = server.session(runs[2]["state"]["id"].as_str().expect("an id")).await;
+    let before = session["inputs"]["messages"].as_array().expect("messages");
+    assert_eq!(before[3], json!({"role": "tool", "content": "sunny", "toolCallId": "call_0"}));
+    assert_eq!(before[4]["toolCalls"][0]["id"], "call_0#2");
+}
+
+#[tokio::test]
+async fn what_happens_between_a_question_and_its_answer_is_shown_after_it() {
+    let endpoint = ModelEndpoint::start().await;
+    endpoint.then(["Paris", "Rome"].map(asks_for));
+    let server = TestServer::start_with(|config| endpoint.configure(config)).await;
+    let path = asking_twice(&server).await;
+    let run = async |input: Value| all(EventSource::open(server.request(Method::POST, &path).json(&input)).await).await;
+    let first = run(json!({"threadId": "t", "runId": "one", "messages": []})).await;
+    let interrupt = &first.last().expect("an end")["outcome"]["interrupts"][0];
+    let session = interrupt["metadata"]["sessionId"].as_str().expect("an id");
+    server.command(session, result("t1", "call_0", "sunny")).await;
+    let answer = json!([{"interruptId": interrupt["id"], "status": "resolved"}]);
+    let resume = json!({"threadId": "t", "runId": "two", "messages": [], "resume": answer});
+    // A repeated request shows the same.
+    for _ in 0..2 {
+        let second = run(resume.clone()).await;
+        let calls = second.iter().filter(|event| event["toolCallId"].is_string());
+        let calls: Vec<[&Value; 2]> = calls.map(|event| [&event["type"], &event["toolCallId"]]).collect();
+        let expected = json!([
+            ["TOOL_CALL_RESULT", "call_0"],
+            ["TOOL_CALL_START", "call_0#2"],
+            ["TOOL_CALL_ARGS", "call_0#2"],
+            ["TOOL_CALL_END", "call_0#2"],
+        ]);
+        assert_eq!(json!(calls), expected, "{second:#?}");
+        assert_eq!(second.last().expect("an end")["type"], "RUN_FINISHED");
+    }
+    // As one run, the calls have the same ids.
+    let whole = all(server.stream(&format!("/api/v1/sessions/{session}/ag-ui")).await).await;
+    let starts = whole.iter().filter(|event| event["type"] == "TOOL_CALL_START");
+    assert_eq!(starts.map(|event| &event["toolCallId"]).collect::<Vec<_>>(), ["call_0", "call_0#2"]);
+}
+
 #[tokio::test]
 async fn a_repeated_request_starts_nothing_and_answers_once() {
     let endpoint = ModelEndpoint::start().await;
@@ -328,7 +421,7 @@ async fn a_repeated_request_starts_nothing_and_answers_once() {
         (resume("u", "yesterday"), "bad_request"),
         (json!({"threadId": "", "runId": "r", "messages": []}), "bad_request"),
         (json!({"threadId": "t", "messages": []}), "bad_request"),
-        (resume("u", &format!("{}:n:1", uuid::Uuid::now_v7())), "not_found"),
+        (resume("u", &format!("{}:n:1@1", uuid::Uuid::now_v7())), "not_found"),
     ] {
         server.refused(Method::POST, &path, Some(body), code).await;
     }

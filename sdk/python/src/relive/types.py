@@ -233,6 +233,8 @@ class AgUiMessage(_AgUiMessageRequired, total=False):
     """A message of the conversation."""
 
     content: str
+    toolCallId: str
+    toolCalls: list[dict[str, Any]]
 
 
 class _AgentRequired(TypedDict):

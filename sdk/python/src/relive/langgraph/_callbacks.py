@@ -21,6 +21,7 @@ from .._errors import Cancelled
 from .._message import MessageWriter
 from .._node import Kind, Node, NodeOptions
 from .._run import Run
+from ._breakpoints import Stop
 from ._content import answer_of_model, content_of, prompt_of
 from ._edges import Edges
 
@@ -50,8 +51,8 @@ class Waiting:
     interrupts: tuple[Interrupt, ...]
     #: Whether somebody can answer.
     is_asked: bool
-    #: Without interrupts: the state of the graph at a static one.
-    draft: Any = None
+    #: Without interrupts: where a static one has stopped the graph, if its state is known.
+    stop: Stop | None = None
 
 
 class CallbackHandler(BaseCallbackHandler):
@@ -70,8 +71,10 @@ class CallbackHandler(BaseCallbackHandler):
         self._entries: dict[UUID, Entry] = {}
         #: Nodes that were interrupted, and those around them, by LangGraph's namespace: they go on when resumed.
         self._held: dict[str, Node] = {}
-        #: Nodes before which the graph has stopped, by name.
-        self._stopped: dict[str, Node] = {}
+        #: Those of them that ask for nothing: a static interrupt has stopped a part of the graph.
+        self._silent: set[str] = set()
+        #: Nodes before which the graph or a part of it has stopped, by the part's namespace and their name.
+        self._stopped: dict[tuple[str, str], Node] = {}
         self.waiting: list[Waiting] = []
         self.outputs: Any = None
 
@@ -143,7 +146,8 @@ class CallbackHandler(BaseCallbackHandler):
         metadata = metadata or {}
         namespace = _namespace(metadata)
         options = _task_options(str(name), above, metadata, self._graph_ids, inputs)
-        held = self._held.pop(namespace, None) or self._take_stopped(str(name), options)
+        self._silent.discard(namespace)
+        held = self._held.pop(namespace, None) or self._take_stopped(namespace, str(name), options)
         if held is not None:
             self._entries[run_id] = Entry(node=held, speaker=held, is_own=True)
         else:
@@ -201,27 +205,47 @@ class CallbackHandler(BaseCallbackHandler):
         new = tuple(one for one in interrupts if isinstance(one, Interrupt) and one.id not in told)
         if new:
             self.waiting.append(Waiting(entry.node, new, entry.node.ask(new[0].value)))
+        elif not interrupts:
+            self._silent.add(entry.namespace)
 
     @property
     def is_stopped_inside(self) -> bool:
         """Whether a part of the graph was interrupted, and asks for nothing."""
-        return bool(self._held) and not self.waiting
+        return bool(self._silent)
 
-    def stop(self, name: str, values: Any) -> None:
-        """The graph has stopped before a node, which waits until somebody lets it go on."""
-        if self._run is None or (self._graph_ids and name not in self._graph_ids):
+    def stop(self, stop: Stop) -> None:
+        """The graph, or a part of it, has stopped before a node, which waits until somebody lets it go on."""
+        if self._run is None:
             return
-        # One whose part has stopped waits already; otherwise the node has not begun.
-        inner = next((node for node in self._held.values() if node.parent is None and node.name == name), None)
-        node = inner or Node(self._run, name, None, NodeOptions(id=name if self._graph_ids else None)).start()
-        if inner is None:
-            self._stopped[name] = node
-        draft = None if inner is not None else values
-        self.waiting.append(Waiting(node, (), node.ask(draft), draft))
+        known: Stop | None = stop
+        parent = self._held.get(stop.namespace) if stop.namespace else None
+        # After the last node of a part, or if nothing more is known of it, the node that runs it waits.
+        node = self._running(stop) if parent is None else None
+        if node is not None:
+            known = None
+        elif parent is not None:
+            node = self._before(stop, parent, NodeOptions(kind=_kind(stop.name)))
+        elif not stop.namespace and (not self._graph_ids or stop.name in self._graph_ids):
+            node = self._before(stop, None, NodeOptions(id=stop.name if self._graph_ids else None))
+        if node is not None:
+            self.waiting.append(Waiting(node, (), node.ask(None if known is None else known.values), known))
 
-    def _take_stopped(self, name: str, options: NodeOptions) -> Node | None:
+    def _running(self, stop: Stop) -> Node | None:
+        """The node that runs the part that has stopped."""
+        outer = (node for node in self._held.values() if node.parent is None)
+        name = stop.namespace.partition(":")[0] or stop.name
+        return next((node for node in outer if node.name == name), None)
+
+    def _before(self, stop: Stop, parent: Node | None, options: NodeOptions) -> Node | None:
+        """A node that has not begun, but waits."""
+        assert self._run is not None
+        node = Node(self._run, stop.name, parent, options).start()
+        self._stopped[stop.namespace, stop.name] = node
+        return node
+
+    def _take_stopped(self, namespace: str, name: str, options: NodeOptions) -> Node | None:
         """The node that waited before it began. Of several at once each has an instance of its own."""
-        node = self._stopped.pop(name, None) if options.id == name else None
+        node = self._stopped.pop((namespace.rpartition("|")[0], name), None)
         if node is not None and options.key is not None:
             node.skip()
             return None

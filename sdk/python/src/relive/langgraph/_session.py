@@ -19,7 +19,7 @@ from .._cancellation import TaskCancellation
 from .._errors import Cancelled
 from .._node import Node, NodeOptions, Review
 from .._run import Run
-from ._breakpoints import Answer, changes_of, may_stop
+from ._breakpoints import Answer, Change, changes_of, may_stop, stops_of
 from ._callbacks import AsyncCallbackHandler, CallbackHandler, Waiting
 from ._drawing import START
 from ._edges import Edges
@@ -115,12 +115,17 @@ class Session:
 
     def may_have_stopped(self, graph: Pregel[Any, Any, Any, Any], options: Mapping[str, Any]) -> bool:
         """Whether a static interrupt of the graph or of a part of it may have ended the call."""
-        return self.is_resumable and (may_stop(graph, self.config, options) or self._handler.is_stopped_inside)
+        return self.is_resumable and (may_stop(graph, self.config, options) or self.is_stopped_inside)
+
+    @property
+    def is_stopped_inside(self) -> bool:
+        """Whether a part of the graph has stopped, so that its state is asked for too."""
+        return self._handler.is_stopped_inside
 
     def stopped(self, state: StateSnapshot) -> None:
-        """What the graph has come to. If nodes would follow, a static interrupt has stopped it."""
-        if state.next and not self._handler.waiting:
-            self._handler.stop(state.next[0], state.values)
+        """What the graph has come to. If nodes would follow, static interrupts have stopped it."""
+        for stop in stops_of(state):
+            self._handler.stop(stop)
 
     def answers(self) -> Answer | None:
         """Waits for the answers to all interrupts. None: there are none, nobody can answer, or it is over."""
@@ -154,7 +159,7 @@ class Session:
 
     def _answer(self, asked: Sequence[Waiting], payloads: Sequence[Any]) -> Answer | None:
         given: dict[str, Any] = {}
-        changes: dict[str, Any] | None = None
+        changes: list[Change] = []
         for waiting, payload in zip(asked, payloads, strict=True):
             review = Review.of(payload)
             given.update((one.id, self._watching.resume(review, one)) for one in waiting.interrupts)
@@ -163,8 +168,10 @@ class Session:
             if review.action == "reject":
                 self._rejected = review.comment or "rejected"
                 return None
-            if review.action == "modify":
-                changes = changes_of(waiting.draft, review.data)
+            if review.action == "modify" and waiting.stop is not None:
+                members = changes_of(waiting.stop.values, review.data)
+                config = waiting.stop.config if waiting.stop.namespace else None
+                changes += [Change(config, members)] if members else []
         self._handler.resumed()
         return Answer(Command(resume=given) if given else None, changes)
 

@@ -133,18 +133,18 @@ class Watched(Pregel[Any, Any, Any, Any]):
     def _answer(self, session: Session, options: Mapping[str, Any]) -> Answer | None:
         """What the graph goes on with, once somebody has answered what it waits for."""
         if session.may_have_stopped(self, options):
-            session.stopped(self.get_state(session.config))
+            session.stopped(self.get_state(session.config, subgraphs=session.is_stopped_inside))
         answer = session.answers()
-        if answer is not None and answer.changes is not None:
-            self.update_state(session.config, answer.changes)
+        for change in answer.changes if answer is not None else ():
+            self.update_state(change.config or session.config, change.members)
         return answer
 
     async def _answer_async(self, session: Session, options: Mapping[str, Any]) -> Answer | None:
         if session.may_have_stopped(self, options):
-            session.stopped(await self.aget_state(session.config))
+            session.stopped(await self.aget_state(session.config, subgraphs=session.is_stopped_inside))
         answer = await session.answers_async()
-        if answer is not None and answer.changes is not None:
-            await self.aupdate_state(session.config, answer.changes)
+        for change in answer.changes if answer is not None else ():
+            await self.aupdate_state(change.config or session.config, change.members)
         return answer
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **options: Any) -> Any:
