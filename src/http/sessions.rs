@@ -92,7 +92,7 @@ pub async fn describe(api: &Api, request: CreateSession) -> Result<Created, ApiE
         metadata: request.metadata,
         parent_session_id: request.parent_session_id,
         parent_node_id: request.parent_node_id,
-        forked: None,
+        ..Created::default()
     };
     created.labels().check().map_err(HubError::from)?;
     created.check_parent().map_err(HubError::from)?;

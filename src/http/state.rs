@@ -12,6 +12,7 @@ use super::bodies::BodyLimits;
 use super::cross_site::CrossSiteRules;
 use super::error::ApiError;
 use super::frame_ancestors::FrameAncestors;
+use super::trace_context::trace_context;
 use crate::access::{Access, Caller};
 use crate::alerts::Alerts;
 use crate::archive::{Archive, Imports};
@@ -93,7 +94,7 @@ impl FromRequestParts<App> for Api {
         // A route outside of the layer that finds the caller: a defect, and nobody gets in by it.
         let caller = caller.ok_or_else(|| ApiError::new(ErrorCode::Internal, "the caller is unknown"))?;
         let from = parts.extensions.get::<ClientIp>().and_then(|client| client.0);
-        let scoped = app.scoped(Arc::clone(caller), from);
+        let scoped = app.scoped(Arc::clone(caller), from).traced(trace_context(&parts.headers));
         Ok(Self {
             scoped,
             access: app.access.clone(),

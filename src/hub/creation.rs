@@ -6,7 +6,7 @@ use super::Hub;
 use super::error::HubError;
 use crate::storage::{Constraint, NewSession, StorageError};
 use relive_session::{
-    Actor, Created, Event, ProjectId, Recorded, Refusal, Revision, Session, SessionId, Timestamp, limits,
+    Actor, Created, Event, ProjectId, Recorded, Refusal, Revision, Session, SessionId, Timestamp, TraceContext, limits,
 };
 
 /// Who creates a session, and where.
@@ -17,6 +17,8 @@ pub struct CreateOptions {
     pub by: Option<Arc<Actor>>,
     /// Makes a repetition idempotent.
     pub key: Option<String>,
+    /// The trace of the request, which is kept with the session.
+    pub trace: Option<Arc<TraceContext>>,
 }
 
 impl Hub {
@@ -43,8 +45,8 @@ impl Hub {
         created: Created,
         options: CreateOptions,
     ) -> Result<Arc<Session>, HubError> {
-        let CreateOptions { project_id, by, key } = options;
-        let event = Event::Created(Box::new(created));
+        let CreateOptions { project_id, by, key, trace } = options;
+        let event = Event::Created(Box::new(created.traced(trace.as_deref())));
         let recorded = Recorded { session_id: id, revision: 1, at: Timestamp::now(), by, event };
         let session = Session::create_new(&recorded).map_err(StorageError::from)?;
         let session = Arc::new(session.in_project(project_id.clone()));
@@ -96,14 +98,14 @@ impl Hub {
         revision: Revision,
         options: CreateOptions,
     ) -> Result<Arc<Session>, HubError> {
-        let CreateOptions { by, key, .. } = options;
+        let CreateOptions { by, key, trace, .. } = options;
         let store = &self.inner.store;
         if store.count_ancestors(parent_id).await? >= limits::FORKS {
             return Err(Refusal::TooLarge { what: "the number of forks in a line", limit: limits::FORKS }.into());
         }
         let parent = self.without_deleted_parent(store.session_at(parent_id, revision).await?).await?;
         let project_id = parent.origin.project_id.clone();
-        let event = Event::Created(Box::new(Created::fork_of(&parent)));
+        let event = Event::Created(Box::new(Created::fork_of(&parent).traced(trace.as_deref())));
         // Not earlier than the parent's last event, so that messages stay in order across the two.
         let at = Timestamp::now().max(parent.updated_at);
         let recorded = Recorded { session_id: SessionId::generate(), revision: 1, at, by, event };

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use crate::access::{Access, Action, Caller, Visibility};
 use crate::hub::Hub;
 use crate::storage::{SessionFilter, Storage, Visible};
-use relive_session::ProjectId;
+use relive_session::{ProjectId, TraceContext};
 
 pub use bulk::BulkDeletion;
 pub use error::Refused;
@@ -37,12 +37,20 @@ pub struct Scoped {
     caller: Arc<Caller>,
     /// Where the caller is, if that is known.
     from: Option<IpAddr>,
+    /// The trace that the request belongs to.
+    trace: Option<Arc<TraceContext>>,
 }
 
 impl Scoped {
     #[must_use]
     pub fn new(hub: Hub, storage: Storage, access: Access, caller: Arc<Caller>, from: Option<IpAddr>) -> Self {
-        Self { hub, storage, access, caller, from }
+        Self { hub, storage, access, caller, from, trace: None }
+    }
+
+    /// The same for a request that belongs to a trace.
+    #[must_use]
+    pub fn traced(self, trace: Option<TraceContext>) -> Self {
+        Self { trace: trace.map(Arc::new), ..self }
     }
 
     /// The same for another caller.

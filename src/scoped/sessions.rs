@@ -229,7 +229,12 @@ impl Scoped {
     }
 
     fn create_options(&self, key: Option<&str>) -> CreateOptions {
-        CreateOptions { project_id: self.project().clone(), by: self.caller.actor.clone(), key: key.map(str::to_owned) }
+        CreateOptions {
+            project_id: self.project().clone(),
+            by: self.caller.actor.clone(),
+            key: key.map(str::to_owned),
+            trace: self.trace.clone(),
+        }
     }
 
     /// Creates a session in the project; see [`Hub::create`](crate::hub::Hub::create). `action` is one of the two

@@ -3,7 +3,7 @@ import type { Actor, ProjectId } from "./access.js";
 import type { ArchiveCounts } from "./archive.js";
 import type { Agent, Group, Workflow } from "./catalog.js";
 import type { GraphDefinition, GraphEdge, GraphNode } from "./graph.js";
-import type { ContentType, Driver, Log, LogLevel, Message, MessageId, MessageRole, NodeId, NodeKind, NodeStatus, Progress, Retry, SessionId, SessionStatus, SessionSummary, Timestamp, TokenUsage, ToolCall, WorkflowSession } from "./session.js";
+import type { ContentType, Driver, Log, LogLevel, Message, MessageId, MessageRole, NodeId, NodeKind, NodeStatus, Progress, Retry, SessionId, SessionStatus, SessionSummary, Timestamp, TokenUsage, ToolCall, TraceParent, TraceState, WorkflowSession } from "./session.js";
 
 /**
  * `GET /agents`.
@@ -311,6 +311,10 @@ parentSessionId?: SessionId,
  * The node of that session which did.
  */
 parentNodeId?: NodeId, 
+/**
+ * The trace of the request that created it (W3C Trace Context).
+ */
+traceparent?: TraceParent, tracestate?: TraceState, 
 /**
  * Present when this session continues another one.
  */

@@ -10,7 +10,7 @@ use crate::engine::plan::{Plan, Planned};
 use crate::engine::policy::Policy;
 use crate::engine::session_link::{LinkError, SessionLink};
 use crate::engine::templates::{self, Broken, References, TemplateBudget};
-use relive_session::{GraphNode, NodeId, NodeStatus, Session};
+use relive_session::{GraphNode, NodeId, NodeStatus, Session, TraceContext};
 
 /// Outputs that one template may read, if it cannot be determined which.
 const OUTPUTS: usize = 256;
@@ -87,6 +87,12 @@ impl NodeContext {
     #[must_use]
     pub fn session(&self) -> Arc<Session> {
         self.link.session()
+    }
+
+    /// The trace that the requests of the node belong to: that of the request which created the session.
+    #[must_use]
+    pub fn trace(&self) -> Option<TraceContext> {
+        self.session().origin.trace.clone()
     }
 
     /// The last output of a node; `null` if it has none.

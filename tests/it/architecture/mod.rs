@@ -43,7 +43,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("storage", &["backoff", "session"]),
     ("sync", &[]),
     ("hub", &["backoff", "session", "storage", "sync"]),
-    ("endpoint", &[]),
+    ("endpoint", &["session"]),
     ("embeddings", &["backoff", "session", "storage", "endpoint"]),
     ("models", &["backoff", "session", "endpoint"]),
     ("nats", &["hub"]),

@@ -1021,6 +1021,8 @@ class Created(TypedDict, total=False):
     parentSessionId: str
     proposal: Any
     tags: list[str]
+    traceparent: str
+    tracestate: str
     workflowId: str
     workflowName: str
 
@@ -1156,6 +1158,8 @@ class EventCreated(_EventCreatedRequired, total=False):
     parentSessionId: str
     proposal: Any
     tags: list[str]
+    traceparent: str
+    tracestate: str
     workflowId: str
     workflowName: str
 
@@ -2356,6 +2360,8 @@ class WorkflowSession(_WorkflowSessionRequired, total=False):
     parentSessionId: str
     startedAt: str
     tags: list[str]
+    traceparent: str
+    tracestate: str
     workflowId: str
 
 

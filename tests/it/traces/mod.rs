@@ -1,0 +1,3 @@
+//! Traces: which one a session belongs to.
+
+mod context;
