@@ -21,6 +21,7 @@ use crate::engine::Engine;
 use crate::hub::Hub;
 use crate::otlp::Traces;
 use crate::scoped::Scoped;
+use crate::spans::SpanParent;
 use crate::storage::Storage;
 use crate::webhooks::Webhooks;
 use crate::ws::{ClientIp, Gateway};
@@ -94,7 +95,9 @@ impl FromRequestParts<App> for Api {
         // A route outside of the layer that finds the caller: a defect, and nobody gets in by it.
         let caller = caller.ok_or_else(|| ApiError::new(ErrorCode::Internal, "the caller is unknown"))?;
         let from = parts.extensions.get::<ClientIp>().and_then(|client| client.0);
-        let scoped = app.scoped(Arc::clone(caller), from).traced(trace_context(&parts.headers));
+        let scoped = app.scoped(Arc::clone(caller), from);
+        let span = parts.extensions.get::<SpanParent>().cloned();
+        let scoped = scoped.traced(trace_context(&parts.headers), span);
         Ok(Self {
             scoped,
             access: app.access.clone(),

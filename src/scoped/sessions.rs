@@ -174,7 +174,7 @@ impl Scoped {
             commands.iter_mut().for_each(|command| sign_review(command, actor));
         }
         let (project_id, by) = (Some(self.project().clone()), self.caller.actor.clone());
-        Ok(Submission { project_id, by, ..Submission::new(session_id, commands) })
+        Ok(Submission { project_id, by, span: self.span.clone(), ..Submission::new(session_id, commands) })
     }
 
     /// The submission of a caller who drives the session under a lease.
@@ -234,6 +234,7 @@ impl Scoped {
             by: self.caller.actor.clone(),
             key: key.map(str::to_owned),
             trace: self.trace.clone(),
+            span: self.span.clone(),
         }
     }
 

@@ -202,7 +202,11 @@ expectedRevision?: number,
  * The sender drives the session, and renews its lease: 5 to 3600. A command in the frame may have it as well; the
  * longest counts.
  */
-leaseSeconds?: number, };
+leaseSeconds?: number, 
+/**
+ * The trace that the command belongs to (W3C Trace Context), if it is another one than that of the handshake.
+ */
+traceparent?: string, tracestate?: string, };
 
 /**
  * The answer to accepted commands.
