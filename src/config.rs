@@ -11,6 +11,7 @@ mod log;
 mod messaging;
 mod near;
 mod network;
+mod traces;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -29,6 +30,7 @@ pub use listen::ListenAddress;
 pub use log::{LogConfig, LogFormat};
 pub use messaging::MessagingConfig;
 pub use network::{ProxyConfig, TlsConfig};
+pub use traces::{SampledShare, TracesConfig, TracesSampler};
 
 /// The settings of `relive serve`.
 #[derive(Args, Clone, Debug)]
@@ -58,6 +60,9 @@ pub struct ServeConfig {
 
     #[command(flatten)]
     pub log: LogConfig,
+
+    #[command(flatten)]
+    pub traces: TracesConfig,
 
     #[command(flatten)]
     pub embeddings: EmbeddingsConfig,

@@ -25,6 +25,7 @@ pub mod replay;
 pub mod schedules;
 pub mod scoped;
 pub mod server;
+pub mod spans;
 pub mod storage;
 mod sync;
 pub mod telemetry;

@@ -132,6 +132,10 @@ pub const COUNTERS: &[(&str, &str)] = &[
     ("relive_writes_total", "Writes to WebSockets; one carries a frame, or several answers."),
     ("relive_sent_bytes_total", "Bytes written to WebSockets."),
     ("relive_conflated_revisions_total", "Revisions that slow viewers were not shown singly."),
+    (
+        "relive_trace_spans_total",
+        "Spans that have ended, by outcome: exported, dropped since too many waited, or failed.",
+    ),
     ("relive_http_requests_total", "HTTP requests, by route, method and status."),
     ("process_cpu_seconds_total", "Processor time that the process has used."),
 ];
@@ -179,6 +183,7 @@ const LABELLED: &[(&str, &str, &[&str])] = &[
     ("relive_llm_requests_total", "result", &["ok"]),
     ("relive_llm_tokens_total", "kind", &["input", "output"]),
     ("relive_schedule_firings_total", "outcome", &["started", "skipped", "missed", "failed"]),
+    ("relive_trace_spans_total", "outcome", &["exported", "dropped", "failed"]),
     ("relive_webhook_attempts_total", "result", &["delivered", "failed"]),
 ];
 /// Their series depend on the requests, and on what is run.

@@ -56,6 +56,8 @@ export interface WorkflowSession {
   parentSessionId?: string
   parentNodeId?: string
   graphRevision?: number
+  traceparent?: string
+  tracestate?: string
 }
 
 export interface SessionSummary {

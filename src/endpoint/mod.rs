@@ -7,10 +7,11 @@ mod words;
 use std::error::Error;
 use std::time::Duration;
 
-use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, InvalidHeaderValue, RETRY_AFTER};
+use reqwest::{RequestBuilder, Url};
 
 pub use public::{NotPublic, PublicOnly};
+use relive_session::TraceContext;
 pub use secrets::{Secrets, Sieve, in_header, in_url, names_a_secret, shown_header, shown_url};
 pub use words::{clean, in_body, in_json};
 
@@ -41,6 +42,16 @@ pub fn headers(api_key: Option<&str>) -> Result<HeaderMap, InvalidHeaderValue> {
         headers.insert(AUTHORIZATION, value);
     }
     Ok(headers)
+}
+
+/// Tells the receiver of a request which trace it belongs to.
+pub fn traced(request: RequestBuilder, trace: Option<&TraceContext>) -> RequestBuilder {
+    let Some(TraceContext { parent, state }) = trace else { return request };
+    let request = request.header("traceparent", parent.to_string());
+    match state {
+        Some(state) => request.header("tracestate", state.as_str()),
+        None => request,
+    }
 }
 
 /// Why a request failed: the innermost cause, without the address.

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::session_link::{LinkError, LinkEvents, SessionLink};
 use crate::hub::{Chunk, Head, Hub, HubError, Submission, Subscription};
+use crate::spans::{Span, SpanKind, Tracer};
 use relive_backoff::Backoff;
 use relive_session::{Command, Event, NodeId, Recorded, Refusal, Revision, Session, SessionId, Texts, limits};
 
@@ -123,6 +124,10 @@ impl SessionLink for LocalLink {
         .boxed()
     }
 
+    fn tracer(&self) -> Tracer {
+        self.shared.hub.tracer().clone()
+    }
+
     fn show(&self, chunk: Chunk) {
         self.shared.hub.show_chunk(self.shared.subscription.live().id(), chunk);
     }
@@ -171,6 +176,8 @@ impl Shared {
             submission.expected_revision = Some(known);
             // Another session may have been made under its id, and come to the same revision.
             submission.expected_identity = Some(self.subscription.live().identity());
+            let span = self.span_of(&commands);
+            submission.span = span.as_ref().map(Span::parent);
             match self.hub.execute(submission).await {
                 Ok(receipt) => {
                     self.queue.lock().known = receipt.revision;
@@ -194,6 +201,19 @@ impl Shared {
                 Err(error) => return Err(LinkError::Unacceptable(error.to_string())),
             }
         }
+    }
+
+    /// A span for reports, in the trace of the session if that is recorded.
+    fn span_of(&self, commands: &[Command]) -> Option<Span> {
+        let tracer = self.hub.tracer();
+        if !tracer.is_on() {
+            return None;
+        }
+        let head = self.subscription.live().head();
+        let trace = head.session().origin.trace.as_ref()?;
+        let kind = commands.first().map_or("lease", Command::kind);
+        let span = tracer.root(SpanKind::Internal, Some(trace), || format!("command {kind}"))?;
+        Some(span.with("relive.session.id", head.session().id.to_string()))
     }
 
     async fn pause(&self, backoff: &mut Backoff) -> Sent {

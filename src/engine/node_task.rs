@@ -47,6 +47,20 @@ pub(super) enum NodeEnd {
     Lost(String),
 }
 
+impl NodeEnd {
+    /// How it is named in traces; `None` unless it is a failure.
+    fn failure(&self) -> Option<&'static str> {
+        match self {
+            Self::Failed(_) => Some("failed"),
+            Self::Retry(_) => Some("retried"),
+            Self::Refused(_) => Some("refused"),
+            Self::Fenced | Self::Lost(_) => Some("lost"),
+            Self::Stopped => Some("stopped"),
+            Self::Completed | Self::Chose(_) | Self::Waits | Self::Decided(_) => None,
+        }
+    }
+}
+
 /// A loop node's result of a round. The schedule determines whether there is another one.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RoundDecision {
@@ -70,8 +84,16 @@ pub(super) struct NodeTask {
 type Reported = Result<(), NodeEnd>;
 
 impl NodeTask {
-    pub(super) async fn attempt(self) -> NodeEnd {
-        self.try_attempt().await.unwrap_or_else(|end| end)
+    pub(super) async fn attempt(mut self) -> NodeEnd {
+        let mut span = self.context.begin_span();
+        let end = self.try_attempt().await.unwrap_or_else(|end| end);
+        if let Some(span) = &mut span {
+            span.set("relive.node.tries", i64::from(self.tries));
+            if let Some(kind) = end.failure() {
+                span.fail(kind);
+            }
+        }
+        end
     }
 
     /// Ends a wait.

@@ -8,6 +8,7 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 
 use crate::hub::Chunk;
+use crate::spans::Tracer;
 use relive_session::{Command, NodeId, Recorded, Session};
 
 /// Why a request of the engine was not carried out.
@@ -39,6 +40,11 @@ pub trait SessionLink: Debug + Send + Sync + 'static {
 
     /// The last output of a node; it includes everything that [`SessionLink::send`] has returned for.
     fn output(&self, node: NodeId) -> BoxFuture<'_, Result<Option<Arc<Value>>, LinkError>>;
+
+    /// Records traces, in the server's process.
+    fn tracer(&self) -> Tracer {
+        Tracer::default()
+    }
 
     /// Shows a chunk of a message that is still being written to the viewers.
     fn show(&self, chunk: Chunk) {

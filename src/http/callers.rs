@@ -15,12 +15,12 @@ use super::client_address::ClientAddress;
 use super::cross_site::{BEARER_PROTOCOL, SESSION_COOKIE};
 use super::error::ApiError;
 use super::extract::single;
-use super::observe::RequestId;
+use super::observe::{RequestId, without_secrets};
 use super::permissions::{Need, Operation, Permissions};
 use super::state::App;
 use super::validity;
 use crate::access::limits::Limited;
-use crate::access::{Access, AuditSlot, AuditedAction, AuthError, Caller, Credential, IssueError, KEY_PREFIX, Outcome};
+use crate::access::{Access, AuditSlot, AuditedAction, AuthError, Caller, Credential, IssueError, Outcome};
 use crate::scoped::Refused;
 use crate::ws::{ClientIp, SocketKind, upgrade};
 use relive_protocol::{CloseCode, ErrorCode};
@@ -128,13 +128,6 @@ fn record(access: &Access, slot: Option<AuditSlot>, asked: &Asked, caller: &Call
     let Some(slot) = slot else { return };
     let outcome = if status.is_success() { Outcome::Allowed } else { Outcome::Failed };
     slot.record(asked.entry(Some(caller), outcome));
-}
-
-/// A path as it is recorded. A key or a token does not belong into it, but somebody may try to revoke it by its text.
-fn without_secrets(path: &str) -> String {
-    let is_secret = |part: &&str| part.starts_with(KEY_PREFIX) || part.starts_with("eyJ");
-    let parts = path.split('/').map(|part| if is_secret(&part) { "…" } else { part });
-    parts.collect::<Vec<_>>().join("/")
 }
 
 /// The operation of a request. `None`: there is nothing at the address, or it does not support the method.

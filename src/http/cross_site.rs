@@ -167,6 +167,8 @@ impl CrossSiteRules {
                 HeaderName::from_static("idempotency-key"),
                 LAST_EVENT_ID,
                 HeaderName::from_static("relive-project"),
+                HeaderName::from_static("traceparent"),
+                HeaderName::from_static("tracestate"),
             ])
             .expose_headers([ETAG, LOCATION, RETRY_AFTER])
             .max_age(Duration::from_hours(1))

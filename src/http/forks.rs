@@ -30,7 +30,9 @@ const START: &str = "fork:start";
 ///
 /// With an `Idempotency-Key`, a repetition returns the first answer and creates nothing.
 #[utoipa::path(post, path = "/sessions/{id}/fork", operation_id = "fork_session", tag = "sessions", request_body = ForkSession,
-    params(("id" = SessionId, Path), ("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless")),
+    params(("id" = SessionId, Path), ("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless"),
+        ("traceparent" = Option<String>, Header, description = "The trace of the request (W3C Trace Context), which is kept with the session"),
+        ("tracestate" = Option<String>, Header, description = "Goes with `traceparent`")),
     responses(
         (status = 201, description = "The fork", body = WorkflowSession, headers(
             ("Location" = String, description = "Its address"), ("ETag" = String, description = "The revision in quotes"))),

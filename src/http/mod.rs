@@ -45,6 +45,7 @@ mod sockets;
 mod sse;
 mod state;
 mod statistics;
+mod trace_context;
 mod usage;
 mod validity;
 mod webhooks;

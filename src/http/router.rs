@@ -71,7 +71,7 @@ pub fn router(app: App) -> Router {
         .layer(compression::layer())
         .layer(header("x-content-type-options", "nosniff"))
         .layer(header("referrer-policy", "no-referrer"))
-        .layer(middleware::from_fn(observe::observe))
+        .layer(middleware::from_fn_with_state(app.hub.tracer().clone(), observe::observe))
         .with_state(app)
 }
 

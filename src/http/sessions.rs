@@ -32,7 +32,9 @@ const EVENTS: (u32, u32) = (100, 1_000);
 ///
 /// With an `Idempotency-Key`, a repetition returns the first answer and creates nothing.
 #[utoipa::path(post, path = "/sessions", operation_id = "create_session", tag = "sessions", request_body = CreateSession,
-    params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless")),
+    params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless"),
+        ("traceparent" = Option<String>, Header, description = "The trace of the request (W3C Trace Context), which is kept with the session"),
+        ("tracestate" = Option<String>, Header, description = "Goes with `traceparent`")),
     responses(
         (status = 201, description = "Created", body = WorkflowSession, headers(
             ("Location" = String, description = "Its address"), ("ETag" = String, description = "The revision in quotes"))),
@@ -92,7 +94,7 @@ pub async fn describe(api: &Api, request: CreateSession) -> Result<Created, ApiE
         metadata: request.metadata,
         parent_session_id: request.parent_session_id,
         parent_node_id: request.parent_node_id,
-        forked: None,
+        ..Created::default()
     };
     created.labels().check().map_err(HubError::from)?;
     created.check_parent().map_err(HubError::from)?;

@@ -12,6 +12,7 @@ use super::bodies::BodyLimits;
 use super::cross_site::CrossSiteRules;
 use super::error::ApiError;
 use super::frame_ancestors::FrameAncestors;
+use super::trace_context::trace_context;
 use crate::access::{Access, Caller};
 use crate::alerts::Alerts;
 use crate::archive::{Archive, Imports};
@@ -20,6 +21,7 @@ use crate::engine::Engine;
 use crate::hub::Hub;
 use crate::otlp::Traces;
 use crate::scoped::Scoped;
+use crate::spans::SpanParent;
 use crate::storage::Storage;
 use crate::webhooks::Webhooks;
 use crate::ws::{ClientIp, Gateway};
@@ -94,6 +96,8 @@ impl FromRequestParts<App> for Api {
         let caller = caller.ok_or_else(|| ApiError::new(ErrorCode::Internal, "the caller is unknown"))?;
         let from = parts.extensions.get::<ClientIp>().and_then(|client| client.0);
         let scoped = app.scoped(Arc::clone(caller), from);
+        let span = parts.extensions.get::<SpanParent>().cloned();
+        let scoped = scoped.traced(trace_context(&parts.headers), span);
         Ok(Self {
             scoped,
             access: app.access.clone(),

@@ -7,6 +7,7 @@ use super::decision::Decision;
 use super::live_session::LiveSession;
 use super::pending_command::PendingCommand;
 use super::publication::RecordedFrame;
+use crate::spans::SpanParent;
 use crate::storage::{Batch, CommandRow, EventRow, ProjectionRow};
 use relive_session::{Session, SessionId};
 
@@ -25,6 +26,8 @@ pub(super) struct SessionAdvance<'a> {
     /// this one, at this revision.
     pub rests_on_before: bool,
     pub events: Vec<&'a [Arc<RecordedFrame>]>,
+    /// Of the commands whose traces are recorded.
+    pub spans: Vec<&'a SpanParent>,
 }
 
 impl SessionAdvance<'_> {
@@ -46,6 +49,7 @@ impl<'a> BatchPlan<'a> {
                 after: None,
                 rests_on_before: false,
                 events: Vec::new(),
+                spans: Vec::new(),
             });
             let Decision::Events { events, after, .. } = &entry.decision else { continue };
             if events.is_empty() {
@@ -53,6 +57,7 @@ impl<'a> BatchPlan<'a> {
             } else {
                 advance.after = Some(after);
                 advance.events.push(events);
+                advance.spans.extend(&entry.submission.span);
             }
         }
         Self { by_session }

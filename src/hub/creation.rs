@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::Hub;
 use super::error::HubError;
+use crate::spans::{Span, SpanKind, SpanParent};
 use crate::storage::{Constraint, NewSession, StorageError};
 use relive_session::{
-    Actor, Created, Event, ProjectId, Recorded, Refusal, Revision, Session, SessionId, Timestamp, limits,
+    Actor, Created, Event, ProjectId, Recorded, Refusal, Revision, Session, SessionId, Timestamp, TraceContext, limits,
 };
 
 /// Who creates a session, and where.
@@ -17,6 +18,16 @@ pub struct CreateOptions {
     pub by: Option<Arc<Actor>>,
     /// Makes a repetition idempotent.
     pub key: Option<String>,
+    /// The trace of the request, which is kept with the session.
+    pub trace: Option<Arc<TraceContext>>,
+    /// The span of the request, if its trace is recorded. It counts as the trace of a request that names none.
+    pub span: Option<SpanParent>,
+}
+
+impl CreateOptions {
+    fn trace(&self) -> Option<&TraceContext> {
+        self.trace.as_deref().or_else(|| self.span.as_ref().map(SpanParent::context))
+    }
 }
 
 impl Hub {
@@ -43,13 +54,16 @@ impl Hub {
         created: Created,
         options: CreateOptions,
     ) -> Result<Arc<Session>, HubError> {
-        let CreateOptions { project_id, by, key } = options;
-        let event = Event::Created(Box::new(created));
+        let event = Event::Created(Box::new(created.traced(options.trace())));
+        let CreateOptions { project_id, by, key, span, .. } = options;
         let recorded = Recorded { session_id: id, revision: 1, at: Timestamp::now(), by, event };
         let session = Session::create_new(&recorded).map_err(StorageError::from)?;
         let session = Arc::new(session.in_project(project_id.clone()));
         let new = NewSession { recorded: &recorded, session: &session, creation_key: key.as_deref() };
-        match (self.inner.store.create_session(&new).await, key) {
+        let commit = span.map(|span| commit(&span));
+        let stored = self.inner.store.create_session(&new).await;
+        drop(commit);
+        match (stored, key) {
             (Ok(()), _) => {}
             (Err(StorageError::Constraint(Constraint::CreationKeyUsed | Constraint::SessionExists)), Some(key)) => {
                 return self.created_before(&project_id, id, &key).await;
@@ -96,21 +110,25 @@ impl Hub {
         revision: Revision,
         options: CreateOptions,
     ) -> Result<Arc<Session>, HubError> {
-        let CreateOptions { by, key, .. } = options;
+        let trace = options.trace().cloned();
+        let CreateOptions { by, key, span, .. } = options;
         let store = &self.inner.store;
         if store.count_ancestors(parent_id).await? >= limits::FORKS {
             return Err(Refusal::TooLarge { what: "the number of forks in a line", limit: limits::FORKS }.into());
         }
         let parent = self.without_deleted_parent(store.session_at(parent_id, revision).await?).await?;
         let project_id = parent.origin.project_id.clone();
-        let event = Event::Created(Box::new(Created::fork_of(&parent)));
+        let event = Event::Created(Box::new(Created::fork_of(&parent).traced(trace.as_ref())));
         // Not earlier than the parent's last event, so that messages stay in order across the two.
         let at = Timestamp::now().max(parent.updated_at);
         let recorded = Recorded { session_id: SessionId::generate(), revision: 1, at, by, event };
         let session = Session::create_new(&recorded).map_err(StorageError::from)?;
         let session = Arc::new(session.in_project(project_id.clone()));
         let new = NewSession { recorded: &recorded, session: &session, creation_key: key.as_deref() };
-        match (store.create_fork(&new, parent_id, revision).await, key) {
+        let commit = span.map(|span| commit(&span));
+        let stored = store.create_fork(&new, parent_id, revision).await;
+        drop(commit);
+        match (stored, key) {
             (Ok(()), _) => {}
             (Err(StorageError::Constraint(Constraint::CreationKeyUsed)), Some(key)) => {
                 let fork = self.created_before(&project_id, session.id, &key).await?;
@@ -163,4 +181,9 @@ impl Hub {
         let session = store.session_at(id, 1).await?.ok_or(HubError::NotFound)?;
         Ok(Arc::new(session))
     }
+}
+
+/// The commit of a new session.
+fn commit(span: &SpanParent) -> Span {
+    span.child_of_kind(SpanKind::Client, "commit".into()).with("db.system.name", "postgresql")
 }

@@ -50,6 +50,7 @@ impl Decision {
 impl Staged {
     /// Decides a submission on the staged state and, if it is accepted, advances that state.
     pub fn decide(&mut self, submission: &Submission) -> Decision {
+        let _deciding = submission.span.as_ref().map(|span| span.child("decide"));
         let generation = self.generation;
         self.try_decide(submission).unwrap_or_else(|refusal| Decision::Refused { generation, refusal })
     }

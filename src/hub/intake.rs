@@ -91,6 +91,7 @@ fn stage(live: &Arc<LiveSession>, submission: Submission, reply: ReplyTo, reserv
             staged.queued += 1;
             let slot = Arc::new(PendingReply::new(reply, reservation.answer_within()));
             let size = reservation.size();
+            let waiting = submission.span.as_ref().map(|span| span.child("queue"));
             reservation.send(PendingCommand {
                 live: Arc::clone(live),
                 submission,
@@ -98,6 +99,7 @@ fn stage(live: &Arc<LiveSession>, submission: Submission, reply: ReplyTo, reserv
                 slot,
                 size,
                 attempts: Vec::new(),
+                waiting,
             });
             StageResult::Staged
         }

@@ -2,12 +2,14 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::memory_estimate;
 use super::publication::{Publication, RecordedFrame};
+use crate::spans::Broadcast;
 use crate::sync::{Mutex, watch};
 use relive_session::{Revision, Session, SessionId, SessionIdentity};
 
@@ -32,6 +34,8 @@ pub struct LiveSession {
     /// been seen are here or in the journal.
     ring: Mutex<Ring>,
     children: ChildCount,
+    /// Rooms in which it is shown to viewers; more than one only while one room replaces another.
+    rooms: AtomicUsize,
 }
 
 /// How many children a session has, as lists show it.
@@ -170,7 +174,20 @@ impl LiveSession {
             head: watch::Sender::new(Head::At(Arc::new(Publication::new(session)))),
             ring: Mutex::default(),
             children: ChildCount::default(),
+            rooms: AtomicUsize::new(0),
         })
+    }
+
+    /// From now on, until the guard is dropped, there are viewers.
+    #[must_use]
+    pub fn watched(self: &Arc<Self>) -> Watched {
+        self.rooms.fetch_add(1, Ordering::Relaxed);
+        Watched(Arc::clone(self))
+    }
+
+    /// Whether there are viewers on this server.
+    pub(super) fn is_watched(&self) -> bool {
+        self.rooms.load(Ordering::Relaxed) > 0
     }
 
     pub(super) fn children(&self) -> &ChildCount {
@@ -218,19 +235,34 @@ impl LiveSession {
 
     /// Publishes a committed state and the events that led to it.
     pub(super) fn publish(&self, session: Arc<Session>, events: impl Iterator<Item = Arc<RecordedFrame>>) {
+        self.publish_to(session, events, None);
+    }
+
+    /// As [`LiveSession::publish`], with what records the way to the viewers.
+    pub(super) fn publish_to(
+        &self,
+        session: Arc<Session>,
+        events: impl Iterator<Item = Arc<RecordedFrame>>,
+        broadcast: Option<Arc<Broadcast>>,
+    ) {
         {
             let mut ring = self.ring.lock();
             events.for_each(|event| ring.push(event));
         }
-        self.show(session);
+        self.show_to(session, broadcast);
+    }
+
+    fn show(&self, session: Arc<Session>) {
+        self.show_to(session, None);
     }
 
     /// A deleted session stays deleted, even if a commit of it is published later.
-    fn show(&self, session: Arc<Session>) {
+    fn show_to(&self, session: Arc<Session>, broadcast: Option<Arc<Broadcast>>) {
         self.head.send_if_modified(|head| {
             let is_there = matches!(head, Head::At(_));
             if is_there {
-                *head = Head::At(Arc::new(Publication::new(session)));
+                let broadcast = replacing(broadcast, head.publication().take_broadcast());
+                *head = Head::At(Arc::new(Publication::new(session).broadcast(broadcast)));
             }
             is_there
         });
@@ -282,9 +314,30 @@ impl LiveSession {
     }
 }
 
+/// Viewers that have not been shown an earlier state are shown the newer one instead.
+fn replacing(broadcast: Option<Arc<Broadcast>>, earlier: Option<Arc<Broadcast>>) -> Option<Arc<Broadcast>> {
+    match (broadcast, earlier) {
+        (Some(broadcast), Some(earlier)) => {
+            broadcast.replaces(&earlier);
+            Some(broadcast)
+        }
+        (one, other) => one.or(other),
+    }
+}
+
 impl Staged {
     pub fn touch(&mut self) {
         self.last_used = Instant::now();
+    }
+}
+
+/// There are viewers until it is dropped.
+#[derive(Debug)]
+pub struct Watched(Arc<LiveSession>);
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.0.rooms.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -61,13 +61,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
+use crate::spans::Tracer;
 use relive_session::{Actor, ActorKind, Command, Session, SessionId, ambient, check_embedding};
 
 pub use chunks::{Chunk, ChunkOrigin, ChunkRelay};
 pub use creation::CreateOptions;
 pub use error::HubError;
 pub use feed::{FeedChange, FeedCursor};
-pub use live_session::{Head, LiveSession, Subscription};
+pub use live_session::{Head, LiveSession, Subscription, Watched};
 pub use notices::{Broker, BrokerError, BrokerReceiver};
 pub use prices::{PriceError, Prices};
 pub use publication::{Publication, RecordedFrame};
@@ -111,6 +112,8 @@ pub struct HubOptions {
     pub check_every: Duration,
     /// Prices of models (none by default).
     pub prices: Prices,
+    /// Records traces (none).
+    pub tracer: Tracer,
     /// A message broker for notices, beside the database (none).
     pub broker: Option<Arc<dyn Broker>>,
 }
@@ -126,6 +129,7 @@ impl Default for HubOptions {
             embedding_dimension: 1_536,
             check_every: Duration::from_secs(20),
             prices: Prices::default(),
+            tracer: Tracer::default(),
             broker: None,
         }
     }
@@ -158,6 +162,7 @@ struct Inner {
     agents: AgentNames,
     embedding_dimension: u32,
     prices: Prices,
+    tracer: Tracer,
     chunks: chunks::Chunks,
     start_check: start_check::StartChecks,
     /// Whether events of the built-in engine record it as their actor.
@@ -215,6 +220,7 @@ impl Hub {
             agents: AgentNames::default(),
             embedding_dimension: options.embedding_dimension,
             prices: options.prices.clone(),
+            tracer: options.tracer.clone(),
             chunks,
             start_check: start_check::StartChecks::default(),
             names_engine: AtomicBool::new(false),
@@ -223,6 +229,12 @@ impl Hub {
             tasks,
         };
         Self { inner: Arc::new(inner) }
+    }
+
+    /// Records traces, if that is wanted.
+    #[must_use]
+    pub fn tracer(&self) -> &Tracer {
+        &self.inner.tracer
     }
 
     /// From now on events of the built-in engine record it as their actor, since callers are recorded too.

@@ -10,6 +10,7 @@ use super::live_session::{Head, LiveSession};
 use super::pending_reply::PendingReply;
 use super::size::QueueSize;
 use super::submission::{CommandResult, Submission};
+use crate::spans::Span;
 use relive_session::Revision;
 
 /// A submission in a lane.
@@ -22,6 +23,8 @@ pub(super) struct PendingCommand {
     pub size: QueueSize,
     /// Writes of this entry whose outcome is unknown.
     pub attempts: Vec<UnknownWrite>,
+    /// The wait for its first commit, if its trace is recorded.
+    pub waiting: Option<Span>,
 }
 
 /// A write that may have taken effect, or may do so later, although its answer was lost.

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use serde_json::value::{RawValue, to_raw_value};
 
+use crate::spans::Broadcast;
 use relive_session::{Recorded, Revision, Session, Text, Texts};
 
 /// Deltas kept per revision, one for each base that viewers were at. Viewers further apart than
@@ -20,11 +21,29 @@ pub struct Publication {
     snapshot: OnceLock<Bytes>,
     end: OnceLock<Bytes>,
     deltas: Mutex<Vec<(Revision, Option<Bytes>)>>,
+    /// Records the way to the viewers, until their room takes it.
+    broadcast: Mutex<Option<Arc<Broadcast>>>,
 }
 
 impl Publication {
     pub(super) fn new(session: Arc<Session>) -> Self {
-        Self { session, snapshot: OnceLock::new(), end: OnceLock::new(), deltas: Mutex::default() }
+        Self {
+            session,
+            snapshot: OnceLock::new(),
+            end: OnceLock::new(),
+            deltas: Mutex::default(),
+            broadcast: Mutex::default(),
+        }
+    }
+
+    pub(super) fn broadcast(self, broadcast: Option<Arc<Broadcast>>) -> Self {
+        Self { broadcast: Mutex::new(broadcast), ..self }
+    }
+
+    /// What records the way to the viewers, if that is recorded: once, for their room.
+    #[must_use]
+    pub fn take_broadcast(&self) -> Option<Arc<Broadcast>> {
+        self.broadcast.lock().take()
     }
 
     #[must_use]

@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::error::HubError;
 use super::memory_estimate;
 use super::size::QueueSize;
+use crate::spans::SpanParent;
 use relive_session::{Actor, Command, ProjectId, Refusal, Revision, Session, SessionId, SessionIdentity, limits};
 
 /// Commands for one session: all are carried out, or none.
@@ -29,6 +30,8 @@ pub struct Submission {
     pub lease_seconds: Option<u32>,
     /// The lease that was renewed; filled by the hub.
     pub renewal: Option<LeaseRenewal>,
+    /// The span that it is carried out in, if its trace is recorded.
+    pub span: Option<SpanParent>,
 }
 
 /// A renewed lease, before it is decided whether the history has to say so.
@@ -58,6 +61,7 @@ impl Submission {
             by: None,
             lease_seconds: None,
             renewal: None,
+            span: None,
         }
     }
 

@@ -13,6 +13,7 @@ use super::stream::{BodyEnd, ChatStream, PieceSink};
 use super::{Chat, ModelReply, Piece};
 use crate::endpoint::{self, Secrets};
 use relive_backoff::Backoff;
+use relive_session::TraceContext;
 
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -112,7 +113,7 @@ impl Endpoint {
 
     async fn ask(&self, chat: &Chat, sink: &mut PieceSink<'_>) -> Result<ModelReply, ChatError> {
         let body = self.body(chat);
-        let response = self.first_answer(&body, sink).await?;
+        let response = self.first_answer(&body, chat.trace.as_ref(), sink).await?;
         let mut reply = self.listen(response, sink).await?;
         if reply.model.is_empty() {
             reply.model = chat.model.clone().unwrap_or_else(|| self.model.clone());
@@ -146,11 +147,16 @@ impl Endpoint {
     }
 
     /// Retries until an answer begins, or a retry cannot help.
-    async fn first_answer(&self, body: &Value, sink: &mut PieceSink<'_>) -> Result<Response, ChatError> {
+    async fn first_answer(
+        &self,
+        body: &Value,
+        trace: Option<&TraceContext>,
+        sink: &mut PieceSink<'_>,
+    ) -> Result<Response, ChatError> {
         // Plus a random part, so that not all requests are retried at the same moment.
         let mut backoff = Backoff::new(FIRST_PAUSE, LAST_PAUSE).with_jitter(1.0, 1.5);
         for tries in 1.. {
-            let error = match self.request(body).await {
+            let error = match self.request(body, trace).await {
                 Ok(response) => return Ok(response),
                 Err(error) if !error.is_transient() || tries >= TRIES => return Err(error),
                 Err(error) => error,
@@ -168,8 +174,9 @@ impl Endpoint {
         Err(ChatError::BrokeOff)
     }
 
-    async fn request(&self, body: &Value) -> Result<Response, ChatError> {
-        let sent = timeout(self.silence, self.http.post(self.url.clone()).json(body).send()).await;
+    async fn request(&self, body: &Value, trace: Option<&TraceContext>) -> Result<Response, ChatError> {
+        let request = endpoint::traced(self.http.post(self.url.clone()), trace).json(body);
+        let sent = timeout(self.silence, request.send()).await;
         let response = sent.map_err(|_| ChatError::Stalled(self.silence))?.map_err(|error| self.unreachable(error))?;
         let status = response.status();
         if status.is_success() {

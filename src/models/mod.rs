@@ -25,6 +25,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use crate::endpoint::Secrets;
+use relive_session::TraceContext;
 
 pub(crate) use stream::{BodyEnd, ChatStream};
 
@@ -44,6 +45,8 @@ pub struct Chat {
     pub json: bool,
     /// Passed on as they are, such as `tools`, `top_p` or `reasoning_effort`.
     pub others: Map<String, Value>,
+    /// The trace that the request belongs to; it travels in the headers.
+    pub trace: Option<TraceContext>,
 }
 
 /// A piece of an answer, as it arrives.

@@ -1,6 +1,7 @@
 //! Spans are written into their sessions.
 
 use std::collections::HashSet;
+use std::num::{NonZeroU64, NonZeroU128};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use crate::access::Action;
 use crate::hub::{HubError, Submission};
 use crate::scoped::{Refused, Scoped};
 use crate::storage::{Constraint, Storage};
-use relive_session::{Command, Created, Driver, NodeId, ProjectId, Refusal, Session, SessionId, limits};
+use relive_session::{Command, Created, Driver, NodeId, ProjectId, Refusal, Session, SessionId, TraceParent, limits};
 
 /// Commands in one array.
 const ARRAY: usize = 900;
@@ -140,8 +141,16 @@ fn created(trace: TraceId, spans: &[TraceSpan]) -> Created {
         workflow_name: find("service.name").map(|name| cut(text(name), limits::NAME_BYTES)),
         tags: tags(find("tag.tags")),
         metadata: Some(metadata),
+        traceparent: traceparent(trace, spans),
         ..Created::default()
     }
+}
+
+/// The root span, or the first one while the root is not known.
+fn traceparent(trace: TraceId, spans: &[TraceSpan]) -> Option<TraceParent> {
+    let first = spans.iter().find(|span| span.parent.is_none()).or_else(|| spans.first())?;
+    let span_id = u64::from_str_radix(first.id.as_str(), 16).ok()?;
+    Some(TraceParent::new(NonZeroU128::new(trace.0.as_u128())?, NonZeroU64::new(span_id)?, true))
 }
 
 fn tags(value: Option<&Value>) -> Option<Vec<String>> {

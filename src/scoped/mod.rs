@@ -20,8 +20,9 @@ use std::sync::Arc;
 
 use crate::access::{Access, Action, Caller, Visibility};
 use crate::hub::Hub;
+use crate::spans::{Span, SpanKind, SpanParent};
 use crate::storage::{SessionFilter, Storage, Visible};
-use relive_session::ProjectId;
+use relive_session::{ProjectId, TraceContext};
 
 pub use bulk::BulkDeletion;
 pub use error::Refused;
@@ -37,12 +38,34 @@ pub struct Scoped {
     caller: Arc<Caller>,
     /// Where the caller is, if that is known.
     from: Option<IpAddr>,
+    /// The trace that the request belongs to.
+    trace: Option<Arc<TraceContext>>,
+    /// The span of the request, if its trace is recorded.
+    span: Option<SpanParent>,
 }
 
 impl Scoped {
     #[must_use]
     pub fn new(hub: Hub, storage: Storage, access: Access, caller: Arc<Caller>, from: Option<IpAddr>) -> Self {
-        Self { hub, storage, access, caller, from }
+        Self { hub, storage, access, caller, from, trace: None, span: None }
+    }
+
+    /// The same for a request that belongs to a trace.
+    #[must_use]
+    pub fn traced(self, trace: Option<TraceContext>, span: Option<SpanParent>) -> Self {
+        Self { trace: trace.map(Arc::new), span, ..self }
+    }
+
+    /// A span for commands on a socket, in the trace that they say they belong to, or that of the socket; `None` if it
+    /// is not recorded.
+    #[must_use]
+    pub fn command_span(&self, given: Option<(&str, Option<&str>)>, kind: &'static str) -> Option<Span> {
+        let tracer = self.hub.tracer();
+        if !tracer.is_on() {
+            return None;
+        }
+        let given = given.and_then(|(parent, state)| TraceContext::parse(parent, state));
+        tracer.root(SpanKind::Server, given.as_ref().or(self.trace.as_deref()), || format!("command {kind}"))
     }
 
     /// The same for another caller.

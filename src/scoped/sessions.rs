@@ -174,7 +174,7 @@ impl Scoped {
             commands.iter_mut().for_each(|command| sign_review(command, actor));
         }
         let (project_id, by) = (Some(self.project().clone()), self.caller.actor.clone());
-        Ok(Submission { project_id, by, ..Submission::new(session_id, commands) })
+        Ok(Submission { project_id, by, span: self.span.clone(), ..Submission::new(session_id, commands) })
     }
 
     /// The submission of a caller who drives the session under a lease.
@@ -229,7 +229,13 @@ impl Scoped {
     }
 
     fn create_options(&self, key: Option<&str>) -> CreateOptions {
-        CreateOptions { project_id: self.project().clone(), by: self.caller.actor.clone(), key: key.map(str::to_owned) }
+        CreateOptions {
+            project_id: self.project().clone(),
+            by: self.caller.actor.clone(),
+            key: key.map(str::to_owned),
+            trace: self.trace.clone(),
+            span: self.span.clone(),
+        }
     }
 
     /// Creates a session in the project; see [`Hub::create`](crate::hub::Hub::create). `action` is one of the two

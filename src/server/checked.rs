@@ -9,14 +9,16 @@ use super::{
 use crate::access::AccessSettings;
 use crate::alerts::Mailer;
 use crate::archive::{PlaceError, PlaceOptions};
-use crate::config::{ArchiveConfig, Secret, ServeConfig};
+use crate::config::{ArchiveConfig, SampledShare, Secret, ServeConfig, TracesConfig, TracesSampler};
 use crate::embeddings::EmbeddingEndpoint;
 use crate::engine::{Web, WebOptions};
 use crate::http::{CrossSiteOptions, CrossSiteRules, FrameAncestors, Ingress, IngressOptions};
 use crate::hub::Prices;
 use crate::models::Models;
 use crate::nats;
+use crate::spans::{Exporter, ExporterError, ExporterOptions, Sampler};
 use crate::storage::connect_options;
+use crate::version;
 use crate::webhooks::Courier;
 
 pub(super) struct CheckedSettings {
@@ -34,6 +36,7 @@ pub(super) struct CheckedSettings {
     pub mailer: Option<Mailer>,
     pub prices: Prices,
     pub nats: Option<Vec<nats::Address>>,
+    pub exporter: Option<Exporter>,
 }
 
 impl CheckedSettings {
@@ -76,9 +79,29 @@ impl CheckedSettings {
             courier: Courier::new(config.webhooks.webhook_allow_private).map_err(ServeError::Web)?,
             mailer: Mailer::new(config.email.smtp_url.as_ref().map(Secret::reveal), config.email.smtp_from.as_deref())?,
             prices: Prices::load(config.model_prices.as_deref())?,
+            exporter: exporter(&config.traces)?,
             nats: config.messaging.nats_url.as_ref().map(|url| nats::addresses(url.reveal())).transpose()?,
         })
     }
+}
+
+/// The way to the endpoint for traces, if there is one.
+fn exporter(config: &TracesConfig) -> Result<Option<Exporter>, ExporterError> {
+    let Some(endpoint) = config.endpoint() else { return Ok(None) };
+    let TracesSampler { is_parent_based, share } = config.otel_traces_sampler;
+    let ratio = match share {
+        SampledShare::All => 1.0,
+        SampledShare::None => 0.0,
+        SampledShare::Ratio => config.otel_traces_sampler_arg,
+    };
+    let options = ExporterOptions {
+        endpoint: &endpoint,
+        headers: config.otlp_headers.as_ref().map(Secret::reveal),
+        service_name: config.otel_service_name.as_deref().filter(|name| !name.is_empty()),
+        service_version: version::NUMBER,
+        sampler: Sampler { is_parent_based, ratio },
+    };
+    Exporter::new(&options).map(Some)
 }
 
 /// The place of the archive, if there is one.

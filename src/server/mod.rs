@@ -43,6 +43,7 @@ use crate::models;
 use crate::nats::{self, Nats, NatsError};
 use crate::otlp::{TraceCompleter, Traces};
 use crate::schedules::Scheduler;
+use crate::spans::{Exporter, ExporterError, RunningExporter};
 use crate::storage::cluster::{Cluster, ClusterError, ClusterOptions};
 use crate::storage::{DatabaseDescription, Storage, StorageError, connect_options};
 use crate::telemetry;
@@ -97,6 +98,8 @@ pub enum ServeError {
     Models(#[from] models::EndpointError),
     #[error("cannot make HTTP requests: {0}")]
     Web(reqwest::Error),
+    #[error(transparent)]
+    Traces(#[from] ExporterError),
     #[error(transparent)]
     Mailer(#[from] MailerError),
     #[error(transparent)]
@@ -154,6 +157,7 @@ pub struct Server {
     webhook_sender: WebhookSender,
     scheduler: Scheduler,
     alert_tasks: AlertTasks,
+    exporter: Option<RunningExporter>,
 }
 
 impl Server {
@@ -169,13 +173,14 @@ impl Server {
         let checked = CheckedSettings::new(config, address)?;
         let CheckedSettings { cross_site, certificate, tls, entry, frame_ancestors, .. } = checked;
         let CheckedSettings { access: access_settings, archive: place, endpoint, models, web, courier, .. } = checked;
-        let CheckedSettings { mailer, prices, nats, .. } = checked;
+        let CheckedSettings { mailer, prices, nats, exporter, .. } = checked;
         let (storage, cluster) = open_database(&config.database).await?;
         let embedding_dimension = config.database.embedding_dim;
         let embeddings = Embeddings::start(storage.clone(), embedding_dimension, endpoint);
         let limits = ImportLimits { bytes: config.max_import_bytes, embedding_dimension, ..ImportLimits::default() };
         let imports = Imports::new(storage.clone(), limits);
         let broker = broker(nats, &config.messaging.nats_prefix, &storage).await?;
+        let (tracer, exporter) = exporter.map(Exporter::start).unzip();
         let hub = Hub::new(
             storage.clone(),
             &HubOptions {
@@ -184,6 +189,7 @@ impl Server {
                 answer_within: Duration::from_secs_f64(config.answer_within_seconds),
                 embedding_dimension,
                 prices,
+                tracer: tracer.unwrap_or_default(),
                 broker,
                 ..HubOptions::default()
             },
@@ -247,6 +253,7 @@ impl Server {
             webhook_sender,
             scheduler,
             alert_tasks,
+            exporter,
         })
     }
 
@@ -316,7 +323,7 @@ impl Server {
     /// stops the embedded PostgreSQL.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let Self { listener, app, entry, tls, limits, stop, cluster, endings, webhook_sender, scheduler, .. } = self;
-        let alert_tasks = self.alert_tasks;
+        let (alert_tasks, exporter) = (self.alert_tasks, self.exporter);
         let (hub, storage, gateway) = (app.hub.clone(), app.storage.clone(), app.gateway.clone());
         let (embeddings, engine, access) = (app.embeddings.clone(), app.engine.clone(), app.access.clone());
         let router = TowerToHyperService::new(router(app));
@@ -336,6 +343,10 @@ impl Server {
             alert_tasks.shutdown().await;
             hub.shutdown(FLUSH).await;
             access.shutdown().await;
+            // Everything that makes spans has ended.
+            if let Some(exporter) = exporter {
+                exporter.shutdown().await;
+            }
             // Waits for requests that still use a connection.
             storage.close().await;
         };

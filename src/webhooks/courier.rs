@@ -9,9 +9,9 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::secret::signature;
-use crate::endpoint::{NotPublic, PublicOnly, clean, reason, retry_after};
+use crate::endpoint::{NotPublic, PublicOnly, clean, reason, retry_after, traced};
 use crate::storage::{AttemptRecord, WebhookTarget};
-use relive_session::{DeliveryStatus, Timestamp};
+use relive_session::{DeliveryStatus, Timestamp, TraceContext};
 
 /// How long an attempt may take.
 const ATTEMPT: Duration = Duration::from_secs(20);
@@ -113,10 +113,16 @@ impl Courier {
     }
 
     /// Makes one attempt.
-    pub(super) async fn send(&self, target: &WebhookTarget, id: Uuid, body: &str) -> Attempt {
+    pub(super) async fn send(
+        &self,
+        target: &WebhookTarget,
+        id: Uuid,
+        body: &str,
+        trace: Option<&TraceContext>,
+    ) -> Attempt {
         let began = Instant::now();
         let outcome = match self.check(&target.url) {
-            Ok(url) => self.post(url, &target.secret, id, body).await.map_err(reason),
+            Ok(url) => self.post(url, &target.secret, id, body, trace).await.map_err(reason),
             // The setting has been changed.
             Err(error) => Err(error.to_string()),
         };
@@ -131,7 +137,14 @@ impl Courier {
         attempt
     }
 
-    async fn post(&self, url: Url, key: &[u8], id: Uuid, body: &str) -> reqwest::Result<Response> {
+    async fn post(
+        &self,
+        url: Url,
+        key: &[u8],
+        id: Uuid,
+        body: &str,
+        trace: Option<&TraceContext>,
+    ) -> reqwest::Result<Response> {
         let seconds = Timestamp::now().as_millis() / 1_000;
         let request = self
             .client
@@ -141,7 +154,7 @@ impl Courier {
             .header("webhook-timestamp", seconds.to_string())
             .header("webhook-signature", signature(key, id, seconds, body))
             .body(body.to_owned());
-        let mut response = request.send().await?;
+        let mut response = traced(request, trace).send().await?;
         let mut read = 0;
         // What the receiver says after its status does not matter, and neither does how it ends.
         while let Ok(Some(chunk)) = response.chunk().await {

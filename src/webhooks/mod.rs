@@ -67,7 +67,7 @@ impl Webhooks {
     ) -> Result<Option<Delivery>, StorageError> {
         let (id, at) = (Uuid::now_v7(), Timestamp::now());
         let body = json!({"type": TEST, "timestamp": at, "data": {"webhookId": webhook}}).to_string();
-        let attempt = self.courier.send(target, id, &body).await;
+        let attempt = self.courier.send(target, id, &body, None).await;
         let status = if attempt.is_delivered() { DeliveryStatus::Delivered } else { DeliveryStatus::Failed };
         let result = attempt.result(id, status, None);
         self.storage.store_test(webhook, TEST, &body, &result, at).await?;

@@ -157,7 +157,7 @@ impl Sender {
 }
 
 async fn attempt(courier: &Courier, target: &WebhookTarget, delivery: &DueDelivery) -> Ended {
-    let attempt = courier.send(target, delivery.id, &delivery.body).await;
+    let attempt = courier.send(target, delivery.id, &delivery.body, delivery.trace.as_ref()).await;
     let again = wait_after(delivery.tries, attempt.asked).filter(|_| !attempt.is_gone());
     let status = match again {
         _ if attempt.is_delivered() => DeliveryStatus::Delivered,

@@ -11,8 +11,9 @@ use tokio::sync::mpsc;
 use super::{frames, refusals};
 use crate::hub::{CommandResult, HubError, ReplyTo, Submission};
 use crate::scoped::{Refused, Scoped};
+use crate::spans::Span;
 use relive_protocol::{CommandFrame, ErrorCode, ServerFrame};
-use relive_session::SessionId;
+use relive_session::{Command, SessionId};
 
 /// Commands without an answer on one connection. At that many it reads no further frame until one is
 /// answered.
@@ -48,6 +49,8 @@ struct Waiting {
     id: String,
     session_id: SessionId,
     bytes: usize,
+    /// From its arrival to its answer, if its trace is recorded.
+    span: Option<Span>,
 }
 
 impl InFlight {
@@ -62,7 +65,9 @@ impl InFlight {
 
     /// Submits a command for a caller. All answers but those of [`Submitted`] come from [`InFlight::next`].
     pub fn submit(&mut self, scoped: &Arc<Scoped>, frame: CommandFrame) -> Submitted {
-        let CommandFrame { id, session_id, command, commands, command_id, expected_revision, lease_seconds } = frame;
+        let CommandFrame { id, session_id, command, commands, command_id, expected_revision, lease_seconds, .. } =
+            frame;
+        let trace = frame.traceparent.as_deref().map(|parent| (parent, frame.tracestate.as_deref()));
         let commands = match (command, commands) {
             (Some(command), None) => vec![command],
             (None, Some(commands)) => commands,
@@ -79,10 +84,17 @@ impl InFlight {
             }
         };
         let command_id = command_id.map(Into::into);
+        let mut span = command_span(scoped, session_id, &commands, trace);
         let submission = scoped.submission(session_id, commands);
         let submission = match submission.and_then(|submission| scoped.leased(submission, lease_seconds)) {
-            Ok(submission) => Submission { command_id, expected_revision, ..submission },
+            Ok(submission) => {
+                let span = span.as_ref().map(Span::parent);
+                Submission { command_id, expected_revision, span, ..submission }
+            }
             Err(refused) => {
+                if let Some(span) = &mut span {
+                    span.fail("refused");
+                }
                 let frame = refusals::frame(Some(id), session_id, &refused);
                 let is_limited = matches!(refused, Refused::Limited(_));
                 return if is_limited { Submitted::Limited(frame) } else { Submitted::Refused(frame) };
@@ -92,7 +104,7 @@ impl InFlight {
         self.next_token += 1;
         let bytes = submission.weight();
         self.bytes += bytes;
-        self.waiting.insert(token, Waiting { id, session_id, bytes });
+        self.waiting.insert(token, Waiting { id, session_id, bytes, span });
         let reply = ReplyTo::Queue { sender: self.sender.clone(), token };
         let scoped = Arc::clone(scoped);
         let mut submitting = async move { scoped.submit(submission, reply).await }.boxed();
@@ -133,8 +145,11 @@ impl InFlight {
     }
 
     fn answer(&mut self, token: u64, outcome: CommandResult) -> Option<Bytes> {
-        let Waiting { id, session_id, bytes } = self.waiting.remove(&token)?;
+        let Waiting { id, session_id, bytes, mut span } = self.waiting.remove(&token)?;
         self.bytes -= bytes;
+        if let Some(span) = &mut span {
+            record(span, &outcome);
+        }
         Some(match outcome {
             Ok(receipt) => {
                 let duplicate = receipt.duplicate.then_some(true);
@@ -142,5 +157,27 @@ impl InFlight {
             }
             Err(error) => frames::hub_error(Some(id), session_id, &error),
         })
+    }
+}
+
+/// From the arrival of commands to their answer; `None` if their trace is not recorded.
+fn command_span(
+    scoped: &Scoped,
+    session_id: SessionId,
+    commands: &[Command],
+    trace: Option<(&str, Option<&str>)>,
+) -> Option<Span> {
+    let kind = commands.first().map_or("lease", Command::kind);
+    let mut span = scoped.command_span(trace, kind)?;
+    span.set("relive.session.id", session_id.to_string());
+    span.set("relive.command.count", i64::try_from(commands.len()).unwrap_or(i64::MAX));
+    span.set("network.protocol.name", "websocket");
+    Some(span)
+}
+
+fn record(span: &mut Span, outcome: &CommandResult) {
+    match outcome {
+        Ok(receipt) => span.set("relive.revision", i64::try_from(receipt.revision).unwrap_or(i64::MAX)),
+        Err(error) => span.fail(frames::error_code(error).as_str()),
     }
 }

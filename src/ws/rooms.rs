@@ -7,7 +7,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::message_chunks::PartialMessages;
 use super::socket::Socket;
 use super::viewer::Viewer;
-use crate::hub::{Chunk, ChunkOrigin, ChunkRelay, Head, Hub, HubError, LiveSession, Subscription};
+use crate::hub::{Chunk, ChunkOrigin, ChunkRelay, Head, Hub, HubError, LiveSession, Subscription, Watched};
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{DashMap, Entry, Mutex, Notify, spawn};
 use relive_session::{Event, Revision, SessionId};
@@ -28,6 +28,7 @@ struct Room {
     shared: Arc<Shared>,
     /// Stops the room's task together with the room.
     _task: DropGuard,
+    _watched: Watched,
 }
 
 /// State shared by a room's task and its viewers.
@@ -44,6 +45,9 @@ struct Shared {
 
 impl Room {
     fn open(subscription: Subscription) -> Self {
+        let watched = subscription.live().watched();
+        // Nobody was watching before.
+        drop(subscription.live().head().publication().take_broadcast());
         let shared = Arc::new(Shared {
             live: Arc::clone(subscription.live()),
             viewers: Mutex::default(),
@@ -53,7 +57,7 @@ impl Room {
         });
         let ended = CancellationToken::new();
         spawn(ended.clone().run_until_cancelled_owned(show(subscription, Arc::clone(&shared))));
-        Self { shared, _task: ended.drop_guard() }
+        Self { shared, _task: ended.drop_guard(), _watched: watched }
     }
 }
 
@@ -175,13 +179,15 @@ async fn show(mut subscription: Subscription, shared: Arc<Shared>) {
         if head.session().status.is_ended() {
             shared.streams.clear();
         }
+        let broadcast = head.publication().take_broadcast();
         let present: Vec<Arc<Viewer>> = shared.viewers.lock().clone();
         for turn in present.chunks(TURN) {
             for viewer in turn {
-                viewer.advance_or_mark();
+                viewer.advance_or_mark(broadcast.as_ref());
             }
             tokio::task::yield_now().await;
         }
+        drop(broadcast);
         if let Head::Deleted(_) = head {
             shared.has_ended.store(true, Ordering::Release);
             return;

@@ -13,6 +13,7 @@ use super::message_chunks::{Offsets, PartialMessages};
 use super::metrics::metrics;
 use super::socket::Offer;
 use crate::hub::{Head, LiveSession, Publication, RecordedFrame};
+use crate::spans::Broadcast;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use relive_protocol::{Mode, Subscribe};
@@ -51,6 +52,8 @@ struct ViewerCursor {
     offsets: Offsets,
     /// Checked before a newer state is shown, if the client may read the session only as long as that has a tag.
     may_read: Option<MayRead>,
+    /// To be told when the client holds the newest.
+    broadcast: Option<Arc<Broadcast>>,
 }
 
 /// Whether a session may be shown to the client as it is now.
@@ -123,6 +126,7 @@ impl Viewer {
             has_left: false,
             offsets: Offsets::new(),
             may_read: None,
+            broadcast: None,
         };
         let viewer = Self {
             client,
@@ -165,6 +169,7 @@ impl Viewer {
     pub fn leave(&self) -> ClientState {
         let mut cursor = self.cursor.lock();
         cursor.has_left = true;
+        cursor.broadcast = None;
         cursor.held()
     }
 
@@ -195,6 +200,11 @@ impl Viewer {
     /// Offers what the client is missing, as its mode prescribes, until it holds the newest or
     /// cannot take more.
     pub fn advance(&self) -> ViewerStep {
+        self.step(None)
+    }
+
+    /// As [`Viewer::advance`]; `broadcast` is told when the client holds the newest.
+    fn step(&self, broadcast: Option<&Arc<Broadcast>>) -> ViewerStep {
         let mut cursor = self.cursor.lock();
         if cursor.has_left {
             return ViewerStep::UpToDate;
@@ -204,7 +214,12 @@ impl Viewer {
             return ViewerStep::Deleted;
         }
         if cursor.may_read.as_ref().is_some_and(|MayRead(may_read)| !may_read(head.session())) {
+            cursor.broadcast = None;
             return ViewerStep::Forbidden;
+        }
+        if let Some(broadcast) = broadcast {
+            // One that it has not come to is not waited for any longer.
+            cursor.broadcast = Some(Arc::clone(broadcast));
         }
         let progress = match self.mode {
             Mode::Events => self.offer_events(&mut cursor, head.session().revision),
@@ -221,6 +236,9 @@ impl Viewer {
         let progress = self.offer_end(&mut cursor, head.publication());
         if progress == ViewerStep::UpToDate {
             self.client.caught_up();
+            if let Some(broadcast) = cursor.broadcast.take() {
+                broadcast.handed_over();
+            }
         }
         progress
     }
@@ -367,8 +385,8 @@ impl Viewer {
     }
 
     /// Called by the room's task. If the viewer cannot be advanced at once, it is marked for the connection's task.
-    pub fn advance_or_mark(&self) {
-        if self.advance() != ViewerStep::UpToDate {
+    pub fn advance_or_mark(&self, broadcast: Option<&Arc<Broadcast>>) {
+        if self.step(broadcast) != ViewerStep::UpToDate {
             self.mark_again();
             self.client.wake();
         }

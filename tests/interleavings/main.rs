@@ -12,7 +12,7 @@ mod hub;
 mod sync;
 mod ws;
 
-use relive::storage;
+use relive::{spans, storage};
 use shuttle::Runner;
 use shuttle::scheduler::{PctScheduler, RandomScheduler};
 

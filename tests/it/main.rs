@@ -87,6 +87,7 @@ mod story;
 mod time_travel;
 mod timeline;
 mod tls;
+mod traces;
 mod upgrades;
 mod usage;
 mod watch_screen;

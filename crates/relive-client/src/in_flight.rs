@@ -65,6 +65,8 @@ impl InFlight {
             command_id: Some(Uuid::now_v7().to_string()),
             expected_revision: None,
             lease_seconds,
+            traceparent: None,
+            tracestate: None,
         }));
         let refusal = match serde_json::to_string(&frame) {
             Ok(text) if text.len() <= LARGEST_FRAME => {

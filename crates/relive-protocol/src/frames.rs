@@ -74,6 +74,11 @@ pub struct CommandFrame {
     /// longest counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease_seconds: Option<u32>,
+    /// The trace that the command belongs to (W3C Trace Context), if it is another one than that of the handshake.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tracestate: Option<String>,
 }
 
 /// Client → server.

@@ -11,7 +11,7 @@ use super::state::hold;
 use super::{
     ContextValue, Created, DriverLease, Event, GraphDefinition, GraphError, GraphNode, Labels, Moment, Nesting, Node,
     NodeCounts, NodeId, NodeStatus, Origin, OutputRef, PendingSignal, ProjectId, Recorded, Revision, Session,
-    SessionId, SessionStatus, Timestamp, attributes,
+    SessionId, SessionStatus, Timestamp, TraceContext, attributes,
 };
 
 /// Why a recorded event does not fit the state it is applied to. Happens only with a journal that is damaged
@@ -469,6 +469,7 @@ impl Origin {
             forked_from_revision: created.forked.as_ref().map(|forked| forked.revision),
             parent_session_id: created.parent_session_id,
             parent_node_id: created.parent_node_id.clone(),
+            trace: created.traceparent.map(|parent| TraceContext { parent, state: created.tracestate.clone() }),
             created_at,
             incarnation: 0,
         })

@@ -17,7 +17,7 @@ use super::json::present;
 use super::{
     Actor, ContentType, Driver, GraphDefinition, GraphEdge, GraphNode, Keyframe, LabelFields, LogAdded, Message,
     MessageId, MessageRole, Moment, NodeId, NodeKind, NodeStatus, Progress, Retry, Revision, Session, SessionId,
-    Timestamp, ToolCall,
+    Timestamp, ToolCall, TraceContext, TraceParent, TraceState,
 };
 
 /// The first event of every session.
@@ -56,6 +56,13 @@ pub struct Created {
     /// The node of that session which did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent_node_id: Option<NodeId>,
+    /// The trace of the request that created it (W3C Trace Context).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub traceparent: Option<TraceParent>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub tracestate: Option<TraceState>,
     /// Present when this session continues another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forked: Option<Forked>,
@@ -81,6 +88,15 @@ impl Created {
         LabelFields { name: self.name.clone(), tags: self.tags.clone(), metadata: self.metadata.clone() }
     }
 
+    /// Adds the trace of the request that creates the session, unless another one is known.
+    #[must_use]
+    pub fn traced(mut self, trace: Option<&TraceContext>) -> Self {
+        if let (None, Some(TraceContext { parent, state })) = (self.traceparent, trace) {
+            (self.traceparent, self.tracestate) = (Some(*parent), state.clone());
+        }
+        self
+    }
+
     /// The first event of a session that continues from the state of `parent`. A run of the built-in engine is
     /// held there until it is resumed.
     #[must_use]
@@ -100,6 +116,9 @@ impl Created {
             driver: origin.driver,
             parent_session_id: parent.parent(),
             parent_node_id: parent.parent_node().cloned(),
+            // That of its own request.
+            traceparent: None,
+            tracestate: None,
             forked: Some(Forked {
                 parent_id: parent.id,
                 revision: parent.revision,

@@ -56,6 +56,7 @@ mod status;
 mod text;
 mod time;
 mod timeline;
+mod trace_context;
 mod validate;
 mod verify;
 mod webhook;
@@ -96,6 +97,7 @@ pub use status::{NodeCounts, NodeStatus, SessionStatus};
 pub use text::{Text, Texts};
 pub use time::Timestamp;
 pub use timeline::{NodeInterval, NodeTimeline, SessionInterval, Timeline, TimelineBuilder};
+pub use trace_context::{NotATraceParent, TraceContext, TraceParent, TraceState};
 pub use validate::{check_lease, json as check_json, validate as check_command};
 pub use verify::{Implausible, check_created, check_log, check_message};
 pub use webhook::{

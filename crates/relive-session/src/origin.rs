@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Driver, GraphDefinition, NodeId, ProjectId, Revision, SessionId, Timestamp};
+use super::{Driver, GraphDefinition, NodeId, ProjectId, Revision, SessionId, Timestamp, TraceContext};
 
 /// What is fixed when a session is created.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +24,8 @@ pub struct Origin {
     /// The session that started it; see [`Session::parent`](super::Session::parent).
     pub parent_session_id: Option<SessionId>,
     pub parent_node_id: Option<NodeId>,
+    /// The trace of the request that created it.
+    pub trace: Option<TraceContext>,
     pub created_at: Timestamp,
     /// See [`SessionIdentity::incarnation`]. Not part of the history: it stays with the stored row.
     pub incarnation: i64,

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::{
     ContentType, ContextValue, MessageId, MessageRole, Node, NodeCounts, NodeId, NodeStatus, ProjectId, Revision,
-    Session, SessionId, SessionIdentity, SessionStatus, Timestamp, ToolCall,
+    Session, SessionId, SessionIdentity, SessionStatus, Timestamp, ToolCall, TraceParent, TraceState,
 };
 
 /// The snapshot every viewer is sent.
@@ -92,6 +92,13 @@ pub struct WorkflowSession {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(type = "number", optional)]
     pub graph_revision: Option<Revision>,
+    /// The trace of the request that created the session (W3C Trace Context).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub traceparent: Option<TraceParent>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub tracestate: Option<TraceState>,
 }
 
 /// A session in a list: without nodes and context.
@@ -267,6 +274,8 @@ impl Session {
             parent_session_id: self.parent(),
             parent_node_id: self.parent_node().cloned(),
             graph_revision: self.graph_revision,
+            traceparent: self.origin.trace.as_ref().map(|trace| trace.parent),
+            tracestate: self.origin.trace.as_ref().and_then(|trace| trace.state.clone()),
         }
     }
 

@@ -3,7 +3,7 @@ import type { Actor, ProjectId } from "./access.js";
 import type { ArchiveCounts } from "./archive.js";
 import type { Agent, Group, Workflow } from "./catalog.js";
 import type { GraphDefinition, GraphEdge, GraphNode } from "./graph.js";
-import type { ContentType, Driver, Log, LogLevel, Message, MessageId, MessageRole, NodeId, NodeKind, NodeStatus, Progress, Retry, SessionId, SessionStatus, SessionSummary, Timestamp, TokenUsage, ToolCall, WorkflowSession } from "./session.js";
+import type { ContentType, Driver, Log, LogLevel, Message, MessageId, MessageRole, NodeId, NodeKind, NodeStatus, Progress, Retry, SessionId, SessionStatus, SessionSummary, Timestamp, TokenUsage, ToolCall, TraceParent, TraceState, WorkflowSession } from "./session.js";
 
 /**
  * `GET /agents`.
@@ -202,7 +202,11 @@ expectedRevision?: number,
  * The sender drives the session, and renews its lease: 5 to 3600. A command in the frame may have it as well; the
  * longest counts.
  */
-leaseSeconds?: number, };
+leaseSeconds?: number, 
+/**
+ * The trace that the command belongs to (W3C Trace Context), if it is another one than that of the handshake.
+ */
+traceparent?: string, tracestate?: string, };
 
 /**
  * The answer to accepted commands.
@@ -311,6 +315,10 @@ parentSessionId?: SessionId,
  * The node of that session which did.
  */
 parentNodeId?: NodeId, 
+/**
+ * The trace of the request that created it (W3C Trace Context).
+ */
+traceparent?: TraceParent, tracestate?: TraceState, 
 /**
  * Present when this session continues another one.
  */

@@ -278,6 +278,16 @@ id: string, name: string,
 arguments: unknown, };
 
 /**
+ * The span that a request was made in: `traceparent`.
+ */
+export type TraceParent = string;
+
+/**
+ * What systems for tracing add to a `traceparent`: `tracestate`.
+ */
+export type TraceState = string;
+
+/**
  * The snapshot every viewer is sent.
  */
 export type WorkflowSession = { id: SessionId, workflowId?: string, groupId?: string, status: SessionStatus, startedAt?: Timestamp, completedAt?: Timestamp, nodes: Record<string, NodeStateSnapshot>, 
@@ -312,4 +322,8 @@ parentNodeId?: NodeId,
 /**
  * Where nodes or edges were last added to the graph; absent if it is as it was at the beginning.
  */
-graphRevision?: number, };
+graphRevision?: number, 
+/**
+ * The trace of the request that created the session (W3C Trace Context).
+ */
+traceparent?: TraceParent, tracestate?: TraceState, };

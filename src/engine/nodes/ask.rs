@@ -71,7 +71,7 @@ impl ModelSettings {
 
     pub fn chat(self, system: Option<String>, user: String, json: bool) -> Chat {
         let Self { model, temperature, max_tokens, others } = self;
-        Chat { model, system, user, temperature, max_tokens, json, others }
+        Chat { model, system, user, temperature, max_tokens, json, others, trace: None }
     }
 }
 
@@ -115,9 +115,10 @@ impl ModelAnswer {
 pub(super) async fn ask(
     context: &NodeContext,
     models: &Models,
-    chat: Chat,
+    mut chat: Chat,
     agent_id: Option<String>,
 ) -> Result<ModelAnswer, AttemptResult> {
+    chat.trace = context.trace();
     let mut received = Received::new(context, agent_id);
     let mut request = models.request(&chat);
     if let Some(members) = request.as_object_mut() {

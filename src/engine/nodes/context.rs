@@ -10,7 +10,8 @@ use crate::engine::plan::{Plan, Planned};
 use crate::engine::policy::Policy;
 use crate::engine::session_link::{LinkError, SessionLink};
 use crate::engine::templates::{self, Broken, References, TemplateBudget};
-use relive_session::{GraphNode, NodeId, NodeStatus, Session};
+use crate::spans::{Span, SpanKind};
+use relive_session::{GraphNode, NodeId, NodeStatus, Session, TraceContext};
 
 /// Outputs that one template may read, if it cannot be determined which.
 const OUTPUTS: usize = 256;
@@ -31,6 +32,8 @@ pub struct NodeContext {
     input: Arc<Mutex<Option<Value>>>,
     /// Why the session cannot be reached any more, once that is known.
     lost: Arc<Mutex<Option<String>>>,
+    /// The span of the attempt, if it is recorded.
+    span: Option<TraceContext>,
 }
 
 impl NodeContext {
@@ -51,6 +54,7 @@ impl NodeContext {
             stop: stop.clone(),
             input: Arc::default(),
             lost: Arc::default(),
+            span: None,
         })
     }
 
@@ -87,6 +91,27 @@ impl NodeContext {
     #[must_use]
     pub fn session(&self) -> Arc<Session> {
         self.link.session()
+    }
+
+    /// Begins the span of the attempt, in the trace of its session; `None` if that has none, or it is not recorded.
+    pub(in crate::engine) fn begin_span(&mut self) -> Option<Span> {
+        let tracer = self.link.tracer();
+        if !tracer.is_on() {
+            return None;
+        }
+        let session = self.session();
+        let kind = self.node()?.kind.clone();
+        let span = tracer.root(SpanKind::Internal, Some(session.origin.trace.as_ref()?), || format!("node {kind}"))?;
+        self.span = Some(span.context().clone());
+        let span = span.with("relive.session.id", session.id.to_string());
+        Some(span.with("relive.node.id", self.id.to_string()).with("relive.node.type", kind))
+    }
+
+    /// The trace that the requests of the node belong to: that of the request which created the session, in the span
+    /// of the attempt if it has one.
+    #[must_use]
+    pub fn trace(&self) -> Option<TraceContext> {
+        self.span.clone().or_else(|| self.session().origin.trace.clone())
     }
 
     /// The last output of a node; `null` if it has none.

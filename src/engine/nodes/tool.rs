@@ -80,18 +80,22 @@ impl Tool {
         let mut secrets = endpoint::in_url(&url);
         let mut input = json!({"method": self.method.as_str(), "url": endpoint::shown_url(&url)});
         let mut request = client.request(self.method.clone(), url);
+        // Unless the workflow says otherwise.
+        let mut trace = context.trace();
         if let Some(headers) = &self.headers {
             let headers = context.fill("headers", headers).await?;
             for (name, value) in headers.as_object().into_iter().flatten() {
                 if OWN_HEADERS.contains(&name.to_ascii_lowercase().as_str()) {
                     return Err(format!("the header {name} cannot be set"));
                 }
+                trace = trace.filter(|_| !name.eq_ignore_ascii_case("traceparent"));
                 let value = as_text(value);
                 input["headers"][name] = json!(endpoint::shown_header(name, &value));
                 secrets.extend(endpoint::in_header(name, &value));
                 request = request.header(name, value);
             }
         }
+        request = endpoint::traced(request, trace.as_ref());
         let secrets = Secrets::new(secrets.iter().map(String::as_str)).and(&self.services.models.secrets());
         if let Some(body) = &self.body {
             let body = context.fill("body", body).await?;

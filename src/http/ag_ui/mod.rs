@@ -61,7 +61,9 @@ pub async fn session(
 /// `{action: approve｜reject｜modify, comment?, data?}`, `{approved}`, or any other JSON, which is the `data` of
 /// `modify`.
 #[utoipa::path(post, path = "/ag-ui/{workflowId}", operation_id = "ag_ui_run", tag = "streams",
-    request_body = RunAgentInput, params(("workflowId" = Uuid, Path)),
+    request_body = RunAgentInput, params(("workflowId" = Uuid, Path),
+        ("traceparent" = Option<String>, Header, description = "The trace of the request (W3C Trace Context), which is kept with the session"),
+        ("tracestate" = Option<String>, Header, description = "Goes with `traceparent`")),
     responses(
         (status = 200, description = "An event stream", content_type = "text/event-stream", body = String),
         (status = 404, description = "No such workflow, or no such run", body = Problem),

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::{FIRST_RETRY, LAST_RETRY, LOOKUP_TIMEOUT, Lane};
 use crate::hub::batch_plan::BatchPlan;
 use crate::hub::pending_command::{PendingCommand, UnknownWrite};
+use crate::spans::{Span, SpanKind};
 use crate::storage::{Batch, StorageError};
 use relive_backoff::Backoff;
 
@@ -17,6 +18,8 @@ const COMMIT: Duration = Duration::from_secs(6);
 impl Lane {
     /// Writes one batch. Returns only when it is known whether the batch was written.
     pub(super) async fn write(&mut self, entries: &mut [PendingCommand]) -> Result<(), StorageError> {
+        // The wait is over.
+        entries.iter_mut().for_each(|entry| entry.waiting = None);
         let id = self.next_batch;
         self.next_batch += 1;
         let outcome = self.write_as(id, entries).await;
@@ -41,6 +44,7 @@ impl Lane {
         if batch.projections.is_empty() {
             return Ok(());
         }
+        let commits = spans_of(entries, &batch);
         let started = Instant::now();
         let outcome = match self.try_write(&batch).await {
             Err(error @ (StorageError::Unavailable(_) | StorageError::TimedOut)) => {
@@ -53,6 +57,9 @@ impl Lane {
             // One of the two clocks has been set: a new writer compares them again.
             Err(StorageError::TooLate) => self.writer = None,
             _ => drop(self.healthy.send_if_modified(|healthy| !std::mem::replace(healthy, true))),
+        }
+        if let Err(error) = &outcome {
+            fail(commits, error);
         }
         metrics::histogram!("relive_commit_seconds").record(started.elapsed().as_secs_f64());
         metrics::histogram!("relive_commit_events").record(batch.events.len() as f64);
@@ -96,4 +103,27 @@ impl Lane {
             tokio::time::sleep(backoff.next_wait()).await;
         }
     }
+}
+
+/// The commit as a span of every trace that has a command in the batch, so that each trace is whole.
+fn spans_of(entries: &[PendingCommand], batch: &Batch<'_>) -> Vec<Span> {
+    let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+    let traced = entries.iter().filter_map(|entry| entry.submission.span.as_ref());
+    let begun = traced.map(|span| {
+        span.child_of_kind(SpanKind::Client, "commit".into())
+            .with("db.system.name", "postgresql")
+            .with("relive.batch.commands", number(entries.len()))
+            .with("relive.batch.sessions", number(batch.projections.len()))
+            .with("relive.batch.events", number(batch.events.len()))
+    });
+    begun.collect()
+}
+
+fn fail(commits: Vec<Span>, error: &StorageError) {
+    let kind = match error {
+        StorageError::Fenced => "fenced",
+        StorageError::Unavailable(_) | StorageError::TimedOut => "unavailable",
+        _ => "database",
+    };
+    commits.into_iter().for_each(|mut commit| commit.fail(kind));
 }

@@ -38,6 +38,7 @@ use super::remote_update::RemoteUpdate;
 use super::size::QueueSize;
 use super::store::{BatchWriter, Store};
 use super::submission::Receipt;
+use crate::spans::Broadcast;
 use crate::storage::StorageError;
 use relive_backoff::Backoff;
 use relive_session::{SessionId, ambient};
@@ -238,9 +239,12 @@ impl Lane {
         self.rows = (self.rows * 2).min(BATCH_ROWS);
         self.backoff.reset();
         self.backlog.record_success(entries.iter().map(|entry| entry.live.id()));
-        for SessionAdvance { live, before, after, events, .. } in BatchPlan::of(&entries).by_session.into_values() {
+        for SessionAdvance { live, before, after, events, spans, .. } in
+            BatchPlan::of(&entries).by_session.into_values()
+        {
             let Some(after) = after else { continue };
-            live.publish(Arc::clone(after), events.into_iter().flatten().cloned());
+            let broadcast = Broadcast::of(spans.into_iter().filter(|_| live.is_watched()));
+            live.publish_to(Arc::clone(after), events.into_iter().flatten().cloned(), broadcast);
             self.fanout.committed(after);
             self.keyframes.consider(&before, after);
         }

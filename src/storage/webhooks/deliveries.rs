@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{DELIVERY, read_delivery};
 use crate::storage::{Page, PageCursor, Storage, StorageError};
-use relive_session::{Delivery, DeliveryStatus, ProjectId, Timestamp, Webhook};
+use relive_session::{Delivery, DeliveryStatus, ProjectId, Timestamp, TraceContext, Webhook};
 
 /// How long a delivery behind another one is out of the way, unless that is finished before.
 const BEHIND: Duration = Duration::from_mins(1);
@@ -26,6 +26,8 @@ pub struct DueDelivery {
     pub body: String,
     /// Attempts that failed since it was last asked for.
     pub tries: u32,
+    /// The trace of the request that created the session.
+    pub trace: Option<TraceContext>,
 }
 
 /// What came of an attempt.
@@ -67,8 +69,11 @@ impl Storage {
                  FROM placed WHERE d.id = placed.id AND placed.ahead_at IS NOT NULL
              )
              SELECT placed.id, placed.ahead_at IS NULL AS is_first,
-                 CASE WHEN placed.ahead_at IS NULL THEN d.body END AS body, d.tries
+                 CASE WHEN placed.ahead_at IS NULL THEN d.body END AS body, d.tries,
+                 created.event ->> 'traceparent' AS traceparent, created.event ->> 'tracestate' AS tracestate
              FROM placed JOIN webhook_deliveries AS d ON d.id = placed.id
+                 LEFT JOIN session_events AS created ON placed.ahead_at IS NULL
+                     AND created.session_id = d.session_id AND created.revision = 1 AND created.at <= d.event_at
              ORDER BY placed.event_at, placed.revision",
         )
         .bind(webhook)
@@ -81,7 +86,10 @@ impl Storage {
         for row in &rows {
             let Some(body) = row.try_get("body")? else { continue };
             let tries = row.try_get::<i32, _>("tries")?.unsigned_abs();
-            due.push(DueDelivery { id: row.try_get("id")?, body, tries });
+            let (parent, state): (Option<String>, Option<String>) =
+                (row.try_get("traceparent")?, row.try_get("tracestate")?);
+            let trace = parent.and_then(|parent| TraceContext::parse(&parent, state.as_deref()));
+            due.push(DueDelivery { id: row.try_get("id")?, body, tries, trace });
         }
         Ok((due, u32::try_from(rows.len()).unwrap_or(u32::MAX)))
     }

@@ -18,7 +18,7 @@ use std::sync::{Arc, LazyLock};
 
 use uuid::Uuid;
 
-pub use live_session::{Head, LiveSession, Subscription};
+pub use live_session::{Head, LiveSession, Subscription, Watched};
 pub use publication::{Publication, RecordedFrame};
 pub use relive::hub::{Chunk, ChunkOrigin, ChunkRelay, HubError};
 

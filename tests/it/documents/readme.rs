@@ -213,6 +213,11 @@ async fn the_command_for_statistics_does_what_the_page_says() {
 }
 
 #[tokio::test]
+async fn the_commands_for_traces_do_what_the_page_says() {
+    carry_out("docs/traces.md", 3).await;
+}
+
+#[tokio::test]
 async fn the_commands_for_alerts_do_what_the_page_says() {
     let mail = MailServer::start().await;
     let server = TestServer::start_with(|config| {

@@ -7,7 +7,7 @@ use super::report::report;
 use crate::harness::TestServer;
 
 /// The pages, and what runs or checks what they say. That file names the page.
-const RUN_BY: [(&str, &str); 25] = [
+const RUN_BY: [(&str, &str); 26] = [
     ("docs/access.md", "tests/it/access/matrix.rs"),
     ("docs/alerts.md", "tests/it/documents/readme.rs"),
     ("docs/archive.md", "tests/it/documents/readme.rs"),
@@ -29,6 +29,7 @@ const RUN_BY: [(&str, &str); 25] = [
     ("docs/run-graphs.md", "tests/it/documents/readme.rs"),
     ("docs/schedules.md", "tests/it/documents/readme.rs"),
     ("docs/statistics.md", "tests/it/documents/readme.rs"),
+    ("docs/traces.md", "tests/it/documents/readme.rs"),
     ("docs/watch-react.md", "sdk/react/test/docs.test.ts"),
     ("docs/watch.md", "tests/it/documents/readme.rs"),
     ("docs/webhooks.md", "tests/it/webhooks/signatures.rs"),

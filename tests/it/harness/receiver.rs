@@ -21,6 +21,8 @@ pub struct Received {
     pub timestamp: String,
     pub signature: String,
     pub content_type: String,
+    pub traceparent: String,
+    pub tracestate: String,
     /// As it came.
     pub body: String,
     pub at: std::time::Instant,
@@ -34,6 +36,8 @@ impl Received {
             timestamp: text("webhook-timestamp"),
             signature: text("webhook-signature"),
             content_type: text("content-type"),
+            traceparent: text("traceparent"),
+            tracestate: text("tracestate"),
             body: String::from_utf8(body.to_vec()).expect("a text"),
             at: std::time::Instant::now(),
         }

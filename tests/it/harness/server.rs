@@ -2,7 +2,7 @@
 
 use relive::config::{
     AccessConfig, ArchiveConfig, DatabaseConfig, EmailConfig, EmbeddingsConfig, EngineConfig, HttpConfig, LogConfig,
-    MessagingConfig, ProxyConfig, ServeConfig, TlsConfig, WebhookConfig,
+    MessagingConfig, ProxyConfig, ServeConfig, TlsConfig, TracesConfig, WebhookConfig,
 };
 use relive::server::{Server, listen};
 use reqwest::{Method, StatusCode};
@@ -35,6 +35,7 @@ pub fn config(database: &Database) -> ServeConfig {
         proxy: ProxyConfig::default(),
         messaging: MessagingConfig::default(),
         log: LogConfig::default(),
+        traces: TracesConfig::default(),
         embeddings: EmbeddingsConfig::default(),
         engine: EngineConfig::default(),
         webhooks: WebhookConfig::default(),

@@ -1023,6 +1023,8 @@ class Created(TypedDict, total=False):
     parentSessionId: str
     proposal: Any
     tags: list[str]
+    traceparent: str
+    tracestate: str
     workflowId: str
     workflowName: str
 
@@ -1158,6 +1160,8 @@ class EventCreated(_EventCreatedRequired, total=False):
     parentSessionId: str
     proposal: Any
     tags: list[str]
+    traceparent: str
+    tracestate: str
     workflowId: str
     workflowName: str
 
@@ -2358,6 +2362,8 @@ class WorkflowSession(_WorkflowSessionRequired, total=False):
     parentSessionId: str
     startedAt: str
     tags: list[str]
+    traceparent: str
+    tracestate: str
     workflowId: str
 
 
