@@ -79,9 +79,10 @@ impl InFlight {
             }
         };
         let command_id = command_id.map(Into::into);
+        let is_array = commands.len() > 1;
         let submission = scoped.submission(session_id, commands);
         let submission = match submission.and_then(|submission| scoped.leased(submission, lease_seconds)) {
-            Ok(submission) => Submission { command_id, expected_revision, ..submission },
+            Ok(submission) => Submission { command_id, expected_revision, is_array, ..submission },
             Err(refused) => {
                 let frame = refusals::frame(Some(id), session_id, &refused);
                 let is_limited = matches!(refused, Refused::Limited(_));

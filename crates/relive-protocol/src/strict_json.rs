@@ -119,7 +119,6 @@ from_client!(
     ReviewRequest,
     SearchMemories,
     SignalRequest,
-    Vec<TokenChunk>,
     WorkflowFields,
 );
 
@@ -154,8 +153,20 @@ impl FromClient for Commands {
         }
         match serde_json::from_str(text) {
             Ok(commands) => Ok(Self::Several(commands)),
-            Err(error) => Err(at_index(text).unwrap_or_else(|| error.into())),
+            Err(error) => Err(at_index::<Command>(text).unwrap_or_else(|| error.into())),
         }
+    }
+}
+
+impl FromClient for Vec<TokenChunk> {
+    fn shape() -> &'static Shape {
+        static SHAPE: LazyLock<Shape> = LazyLock::new(Shape::of::<Vec<TokenChunk>>);
+        &SHAPE
+    }
+
+    fn read(text: &str) -> Result<Self, ReadError> {
+        check(text, Self::shape(), &[])?;
+        serde_json::from_str(text).map_err(|error| at_index::<TokenChunk>(text).unwrap_or_else(|| error.into()))
     }
 }
 
@@ -185,11 +196,11 @@ impl FromClient for ClientFrame {
     }
 }
 
-/// Which command of an array is at fault, if the array itself is sound.
-fn at_index(text: &str) -> Option<ReadError> {
-    let commands: Vec<&RawValue> = serde_json::from_str(text).ok()?;
-    commands.iter().enumerate().find_map(|(index, command)| {
-        let error = serde_json::from_str::<Command>(command.get()).err()?;
+/// Which item of an array is at fault, if the array itself is sound.
+fn at_index<T: DeserializeOwned>(text: &str) -> Option<ReadError> {
+    let items: Vec<&RawValue> = serde_json::from_str(text).ok()?;
+    items.iter().enumerate().find_map(|(index, item)| {
+        let error = serde_json::from_str::<T>(item.get()).err()?;
         Some(ReadError::Malformed(shortened(format!("[{index}]: {error}"))))
     })
 }

@@ -101,6 +101,9 @@ fn what_is_wrong_otherwise_says_which_command_it_is() {
     let error = Commands::read(r#"[{"type":"start"},{"type":"fail"}]"#).expect_err("no error text").to_string();
     assert_eq!(error, "[1]: missing field `error`");
     assert!(Commands::read("[{").is_err());
+    let chunks = r#"[{"nodeId":"a","messageId":"m","text":"t"},{"nodeId":"a","messageId":"m"}]"#;
+    let error = <Vec<TokenChunk>>::read(chunks).expect_err("no text").to_string();
+    assert!(error.starts_with("[1]: missing field `text`"), "{error}");
 }
 
 #[test]
