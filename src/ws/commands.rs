@@ -107,6 +107,11 @@ impl InFlight {
         }
     }
 
+    /// Whether a command has no answer yet.
+    pub fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     /// Waits for answers and returns them as frames, several at once; none if a waiting command has got its
     /// place. Cancel-safe.
     pub async fn next(&mut self) -> Bytes {
