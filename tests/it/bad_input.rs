@@ -223,6 +223,7 @@ async fn commands_with_values_out_of_range() {
     let id = server.running_session().await;
     let path = format!("/api/v1/sessions/{id}/commands");
     let usage = json!({"type": "recordUsage", "nodeId": "a", "inputTokens": 1, "outputTokens": 1});
+    let message = json!({"type": "addMessage", "nodeId": "a", "content": "c"});
     let running = node("a", "running");
     for (command, code) in [
         (json!([]), "bad_request"),
@@ -234,6 +235,8 @@ async fn commands_with_values_out_of_range() {
         (merge(usage.clone(), &json!({"inputTokens": 1.5})), "bad_request"),
         (merge(usage.clone(), &json!({"inputTokens": 1_000_000_000_001_u64})), "bad_request"),
         (merge(usage.clone(), &json!({"outputTokens": u64::MAX})), "bad_request"),
+        (merge(message.clone(), &json!({"tokenCount": 1_000_000_000_001_u64})), "bad_request"),
+        (merge(message, &json!({"tokenCount": u64::MAX})), "bad_request"),
         (merge(usage.clone(), &json!({"costUsd": -0.01})), "bad_request"),
         (merge(usage.clone(), &json!({"costUsd": 1e10})), "bad_request"),
         (merge(usage.clone(), &json!({"costUsd": "1"})), "bad_request"),
