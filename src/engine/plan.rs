@@ -85,8 +85,7 @@ impl Plan {
         for node in graph.nodes.values() {
             let planned = Planned {
                 node: node.clone(),
-                kind: kind_of(node, kinds)
-                    .and_then(|kind| property_names::check_node(Properties::of(node), &node.kind).map(|()| kind))?,
+                kind: checked_kind_of(node, kinds)?,
                 policy: Policy::read(node)?,
                 on_complete: OnComplete::read(node)?,
                 inputs: inputs.remove(&node.id).unwrap_or_default(),
@@ -109,6 +108,15 @@ impl Plan {
     pub fn needs_model(&self) -> Option<&NodeId> {
         self.graph.nodes.keys().find(|id| self.nodes.get(*id).is_some_and(|planned| planned.kind.needs_model()))
     }
+}
+
+/// A misspelled property is named first: what is wrong otherwise is often that it is missing.
+fn checked_kind_of(node: &GraphNode, kinds: &dyn Kinds) -> Result<Arc<dyn NodeType>, PlanError> {
+    let kind = kind_of(node, kinds);
+    if !matches!(kind, Err(PlanError::UnknownType { .. })) {
+        property_names::check_node(Properties::of(node), &node.kind)?;
+    }
+    kind
 }
 
 fn kind_of(node: &GraphNode, kinds: &dyn Kinds) -> Result<Arc<dyn NodeType>, PlanError> {
@@ -169,6 +177,7 @@ mod tests {
                 json!({"seconds": 1, "on_eror": "continue"}),
                 "node 'a': there is no property 'on_eror'; did you mean 'onError'?",
             ),
+            (json!({"secnds": 1}), "node 'a': there is no property 'secnds'; did you mean 'seconds'?"),
             (json!({"seconds": 1, "colour": "red"}), "node 'a': there is no property 'colour'; did you mean 'color'?"),
             (json!({"seconds": 1, "zebra": 1}), "node 'a': there is no property 'zebra'"),
             (json!({"seconds": 1, "max_rounds": 1}), "node 'a': there is no property 'max_rounds'"),

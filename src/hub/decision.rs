@@ -87,8 +87,10 @@ fn decide_all(
     let mut events = Vec::with_capacity(submission.commands.len());
     let mut after = Arc::clone(session);
     let renewal = submission.renewal.map(LeaseRenewal::command);
-    for command in renewal.iter().chain(&submission.commands) {
-        for event in relive_session::decide_at(&after, command, at)? {
+    let numbered = submission.commands.iter().enumerate().map(|(index, command)| (Some(index), command));
+    for (index, command) in renewal.iter().map(|command| (None, command)).chain(numbered) {
+        let decided = relive_session::decide_at(&after, command, at);
+        for event in decided.map_err(|refusal| submission.refusal_of(index, refusal))? {
             let recorded =
                 Recorded { session_id: after.id, revision: after.revision + 1, at, by: submission.by.clone(), event };
             // `decide` and `apply` agree, which a property test checks. If they did not, the command is

@@ -15,6 +15,8 @@ use relive_session::{Actor, Command, ProjectId, Refusal, Revision, Session, Sess
 pub struct Submission {
     pub session_id: SessionId,
     pub commands: Vec<Command>,
+    /// A client sent them as an array: a refusal says which of them it is about.
+    pub is_array: bool,
     /// Makes a repetition idempotent.
     pub command_id: Option<Arc<str>>,
     /// Refuse unless the session is at this revision.
@@ -54,6 +56,7 @@ impl Submission {
         Self {
             session_id,
             commands,
+            is_array: false,
             command_id: None,
             expected_revision: None,
             expected_identity: None,
@@ -74,6 +77,14 @@ impl Submission {
     /// Whether it renews a lease, and nothing else that anybody could ask about.
     pub(super) fn is_heartbeat(&self) -> bool {
         self.commands.is_empty() && self.command_id.is_none()
+    }
+
+    /// The refusal of the command at an index.
+    pub(super) fn refusal_of(&self, index: Option<usize>, refusal: Refusal) -> Refusal {
+        match index.filter(|_| self.is_array) {
+            Some(index) => Refusal::OfArray { index, refusal: Box::new(refusal) },
+            None => refusal,
+        }
     }
 
     /// Its size while it waits.

@@ -84,12 +84,13 @@ impl InFlight {
             }
         };
         let command_id = command_id.map(Into::into);
+        let is_array = commands.len() > 1;
         let mut span = command_span(scoped, session_id, &commands, trace);
         let submission = scoped.submission(session_id, commands);
         let submission = match submission.and_then(|submission| scoped.leased(submission, lease_seconds)) {
             Ok(submission) => {
                 let span = span.as_ref().map(Span::parent);
-                Submission { command_id, expected_revision, span, ..submission }
+                Submission { command_id, expected_revision, is_array, span, ..submission }
             }
             Err(refused) => {
                 if let Some(span) = &mut span {
@@ -116,6 +117,11 @@ impl InFlight {
                 Submitted::Taken
             }
         }
+    }
+
+    /// Whether a command has no answer yet.
+    pub fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
     }
 
     /// Waits for answers and returns them as frames, several at once; none if a waiting command has got its

@@ -79,6 +79,31 @@ async fn bodies_that_are_no_json_or_of_another_shape() {
     assert_eq!(server.session(&id).await["revision"], 2);
 }
 
+/// The parser takes an object's values in an array as that object, and `{"name": null}` as a name.
+#[tokio::test]
+async fn arrays_of_values_are_no_objects() {
+    let server = TestServer::start().await;
+    let id = server.running_session().await;
+    let refused = async |path: &str, body: Value, place: &str| {
+        let problem = server.refused(Method::POST, path, Some(body), "bad_request").await;
+        let detail = problem["detail"].as_str().unwrap_or_default();
+        assert!(detail.starts_with(place) && detail.contains("is expected here, not a"), "{problem}");
+    };
+    let session = |below: &str| format!("/api/v1/sessions/{id}/{below}");
+    refused("/api/v1/groups", json!(["g"]), "an object").await;
+    refused("/api/v1/agents", json!(["a", null, null, "p", null, null]), "an object").await;
+    refused(&session("commands"), json!([["pause"]]), "[0]: ").await;
+    refused(&session("control"), json!(["pause"]), "an object").await;
+    refused(&session("control"), json!({"action": {"pause": null}}), "action: ").await;
+    refused(&session("fork"), json!([1]), "an object").await;
+    refused(&session("lease"), json!([30]), "an object").await;
+    refused(&session("tokens"), json!([["a", "m", "t"]]), "[0]: ").await;
+    let graph = json!({"name": "g", "startNodeId": "a", "nodes": {"a": ["a", "task", "A"]}});
+    refused("/api/v1/sessions", json!({"graph": graph}), "graph.nodes.a: ").await;
+    refused("/api/v1/sessions", json!({"driver": {"external": null}}), "driver: ").await;
+    assert_eq!(server.session(&id).await["revision"], 2);
+}
+
 #[tokio::test]
 async fn fields_of_wrong_types() {
     let server = TestServer::start().await;
@@ -198,6 +223,7 @@ async fn commands_with_values_out_of_range() {
     let id = server.running_session().await;
     let path = format!("/api/v1/sessions/{id}/commands");
     let usage = json!({"type": "recordUsage", "nodeId": "a", "inputTokens": 1, "outputTokens": 1});
+    let message = json!({"type": "addMessage", "nodeId": "a", "content": "c"});
     let running = node("a", "running");
     for (command, code) in [
         (json!([]), "bad_request"),
@@ -209,6 +235,8 @@ async fn commands_with_values_out_of_range() {
         (merge(usage.clone(), &json!({"inputTokens": 1.5})), "bad_request"),
         (merge(usage.clone(), &json!({"inputTokens": 1_000_000_000_001_u64})), "bad_request"),
         (merge(usage.clone(), &json!({"outputTokens": u64::MAX})), "bad_request"),
+        (merge(message.clone(), &json!({"tokenCount": 1_000_000_000_001_u64})), "bad_request"),
+        (merge(message, &json!({"tokenCount": u64::MAX})), "bad_request"),
         (merge(usage.clone(), &json!({"costUsd": -0.01})), "bad_request"),
         (merge(usage.clone(), &json!({"costUsd": 1e10})), "bad_request"),
         (merge(usage.clone(), &json!({"costUsd": "1"})), "bad_request"),

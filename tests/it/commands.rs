@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -34,6 +35,30 @@ async fn a_command_is_acknowledged_with_the_revision_it_led_to() {
         assert_eq!(socket.frame().await, ack("same id, why not", &id, revision));
         assert_eq!(server.session(&id).await["revision"], revision);
     }
+}
+
+/// All or nothing: the client has to know which of them it was.
+#[tokio::test]
+async fn what_is_refused_in_an_array_is_named_by_its_index() {
+    let server = TestServer::start().await;
+    let id = server.running_session().await;
+    let path = format!("/api/v1/sessions/{id}/commands");
+    let long = context(&"k".repeat(1025), json!(1));
+    for (commands, code, index) in [
+        (json!([node("a", "running"), {"type": "pause"}, {"type": "pause"}]), "illegal_transition", "[2]: "),
+        (json!([node("a", "running"), {"type": "complete"}]), "nodes_active", "[1]: "),
+        (json!([context("k", json!(1)), long, long]), "too_large", "[1]: "),
+        (json!([{"type": "signal", "nodeId": "a", "payload": 1}, {"type": "pause"}]), "not_waiting", "[0]: "),
+    ] {
+        let problem = server.refused(Method::POST, &path, Some(commands.clone()), code).await;
+        assert!(problem["detail"].as_str().is_some_and(|detail| detail.starts_with(index)), "{problem}");
+        let mut socket = server.socket("/ws").await;
+        socket.send(json!({"type": "command", "id": "c", "sessionId": id, "commands": commands})).await;
+        let error = socket.frame().await;
+        assert_eq!((&error["id"], &error["code"]), (&json!("c"), &json!(code)), "{error}");
+        assert!(error["message"].as_str().is_some_and(|message| message.starts_with(index)), "{error}");
+    }
+    assert_eq!(server.session(&id).await["revision"], 2);
 }
 
 #[tokio::test]

@@ -100,6 +100,7 @@ impl From<&Refusal> for ErrorCode {
             Refusal::Invalid { .. } => Self::BadRequest,
             Refusal::Dimension { .. } => Self::DimensionMismatch,
             Refusal::TooLarge { .. } => Self::TooLarge,
+            Refusal::OfArray { refusal, .. } => Self::from(&**refusal),
         }
     }
 }

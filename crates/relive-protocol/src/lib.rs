@@ -42,5 +42,5 @@ pub use rest::{
 pub use statistics::{
     DurationPercentiles, EndedRuns, Statistics, StatisticsBucket, StatisticsBucketWidth, StatisticsGrouping,
 };
-pub use strict_json::{FromClient, ReadError, UnknownField, nearest};
+pub use strict_json::{FromClient, ReadError, UnknownField, WrongKind, nearest};
 pub use typescript::export as export_typescript;

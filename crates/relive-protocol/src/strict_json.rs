@@ -22,7 +22,7 @@ use relive_session::{
     AgentFields, AlertFields, ChangeAlert, Command, GroupFields, ScheduleFields, WorkflowFields, WriteWebhook,
 };
 use shape::Shape;
-pub use shape::{UnknownField, nearest};
+pub use shape::{UnknownField, WrongKind, nearest};
 use tree::Tree;
 
 /// Members that the answer about an entity has besides the fields that can be set. Clients that read an
@@ -36,6 +36,8 @@ const READ_ONLY_OF_OTHERS: &[&str] = &["id", "createdAt", "updatedAt", "disabled
 pub enum ReadError {
     #[error(transparent)]
     Unknown(#[from] UnknownField),
+    #[error(transparent)]
+    Kind(#[from] WrongKind),
     #[error("{0}")]
     Malformed(String),
 }
@@ -51,12 +53,13 @@ pub trait FromClient: DeserializeOwned + ToSchema + 'static {
     /// The members it may have.
     fn shape() -> &'static Shape;
 
-    /// Reads a text, and refuses members that the type does not have.
+    /// Reads a text, and refuses members that the type does not have. Objects are objects: the form as an
+    /// array of the members' values, which the parser takes as well, is refused too.
     ///
     /// # Errors
     ///
-    /// [`ReadError::Unknown`] even if something else is wrong too: a misspelled field is often also a missing
-    /// one.
+    /// [`ReadError::Unknown`] and [`ReadError::Kind`] even if something else is wrong too: a misspelled field
+    /// is often also a missing one.
     fn read(text: &str) -> Result<Self, ReadError> {
         check(text, Self::shape(), &[])?;
         Ok(serde_json::from_str(text)?)
@@ -80,7 +83,7 @@ pub trait FromClient: DeserializeOwned + ToSchema + 'static {
 }
 
 /// A text that is not JSON has no unknown members; its error comes from the parser.
-fn check(text: &str, shape: &Shape, also: &[&str]) -> Result<(), UnknownField> {
+fn check(text: &str, shape: &Shape, also: &[&str]) -> Result<(), ReadError> {
     serde_json::from_str::<Tree<'_>>(text).map_or(Ok(()), |tree| shape.check(&tree, also))
 }
 
@@ -116,7 +119,6 @@ from_client!(
     ReviewRequest,
     SearchMemories,
     SignalRequest,
-    Vec<TokenChunk>,
     WorkflowFields,
 );
 
@@ -151,8 +153,20 @@ impl FromClient for Commands {
         }
         match serde_json::from_str(text) {
             Ok(commands) => Ok(Self::Several(commands)),
-            Err(error) => Err(at_index(text).unwrap_or_else(|| error.into())),
+            Err(error) => Err(at_index::<Command>(text).unwrap_or_else(|| error.into())),
         }
+    }
+}
+
+impl FromClient for Vec<TokenChunk> {
+    fn shape() -> &'static Shape {
+        static SHAPE: LazyLock<Shape> = LazyLock::new(Shape::of::<Vec<TokenChunk>>);
+        &SHAPE
+    }
+
+    fn read(text: &str) -> Result<Self, ReadError> {
+        check(text, Self::shape(), &[])?;
+        serde_json::from_str(text).map_err(|error| at_index::<TokenChunk>(text).unwrap_or_else(|| error.into()))
     }
 }
 
@@ -182,11 +196,11 @@ impl FromClient for ClientFrame {
     }
 }
 
-/// Which command of an array is at fault, if the array itself is sound.
-fn at_index(text: &str) -> Option<ReadError> {
-    let commands: Vec<&RawValue> = serde_json::from_str(text).ok()?;
-    commands.iter().enumerate().find_map(|(index, command)| {
-        let error = serde_json::from_str::<Command>(command.get()).err()?;
+/// Which item of an array is at fault, if the array itself is sound.
+fn at_index<T: DeserializeOwned>(text: &str) -> Option<ReadError> {
+    let items: Vec<&RawValue> = serde_json::from_str(text).ok()?;
+    items.iter().enumerate().find_map(|(index, item)| {
+        let error = serde_json::from_str::<T>(item.get()).err()?;
         Some(ReadError::Malformed(shortened(format!("[{index}]: {error}"))))
     })
 }

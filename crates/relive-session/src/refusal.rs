@@ -28,4 +28,7 @@ pub enum Refusal {
     Dimension { expected: u32, actual: usize },
     #[error("{what} goes beyond the limit of {limit}")]
     TooLarge { what: &'static str, limit: usize },
+    /// One of several commands that a client sent in an array.
+    #[error("[{index}]: {refusal}")]
+    OfArray { index: usize, refusal: Box<Refusal> },
 }

@@ -41,20 +41,11 @@ pub fn validate(command: &Command) -> Result<(), Refusal> {
             id("nodeId", node_id.as_str())?;
             optional(agent_id.as_deref(), |value| id("agentId", value))?;
             optional(model.as_deref(), |value| name("model", value))?;
-            if (*input_tokens).max(*output_tokens) > limits::TOKENS {
-                return Err(Refusal::Invalid {
-                    field: "inputTokens and outputTokens",
-                    problem: "must not exceed 1000000000000",
-                });
-            }
+            tokens("inputTokens and outputTokens", (*input_tokens).max(*output_tokens))?;
             // Not compared with those: some providers include them, others do not.
-            if (*cached_input_tokens).max(*reasoning_tokens).is_some_and(|tokens| tokens > limits::TOKENS) {
-                return Err(Refusal::Invalid {
-                    field: "cachedInputTokens and reasoningTokens",
-                    problem: "must not exceed 1000000000000",
-                });
-            }
-            Ok(())
+            optional((*cached_input_tokens).max(*reasoning_tokens), |count| {
+                tokens("cachedInputTokens and reasoningTokens", count)
+            })
         }
         Command::SetContext { .. } => context_entries(&command.context_entries()?),
         // Checked with the graph.
@@ -66,9 +57,10 @@ pub fn validate(command: &Command) -> Result<(), Refusal> {
             optional(interrupt_id.as_deref(), |value| id("interruptId", value))?;
             json("payload", payload)
         }
-        Command::AddMessage { node_id, agent_id, content, tool_calls, tool_call_id, .. } => {
+        Command::AddMessage { node_id, agent_id, content, token_count, tool_calls, tool_call_id, .. } => {
             id("nodeId", node_id.as_str())?;
             optional(agent_id.as_deref(), |value| id("agentId", value))?;
+            optional(*token_count, |count| tokens("tokenCount", count))?;
             text("content", content, limits::CONTENT_BYTES)?;
             optional(tool_calls.as_deref(), check_tool_calls)?;
             optional(tool_call_id.as_deref(), |value| id("toolCallId", value))
@@ -103,6 +95,13 @@ pub fn check_lease(seconds: u32) -> Result<(), Refusal> {
         return Ok(());
     }
     Err(Refusal::Invalid { field: "leaseSeconds", problem: "must lie between 5 and 3600" })
+}
+
+fn tokens(field: &'static str, count: u64) -> Result<(), Refusal> {
+    if count > limits::TOKENS {
+        return Err(Refusal::Invalid { field, problem: "must not exceed 1000000000000" });
+    }
+    Ok(())
 }
 
 fn context_entries(entries: &[(&str, &Value)]) -> Result<(), Refusal> {

@@ -41,6 +41,8 @@ const PING: Duration = Duration::from_secs(25);
 
 /// How long a client may be silent after a ping.
 const PONG: Duration = Duration::from_secs(10);
+/// How long a server that stops waits for the answers to the commands of a socket before it closes that.
+const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
 /// A client's connection, owned by its task.
 pub(super) struct ClientConnection {
@@ -115,6 +117,9 @@ impl ClientConnection {
             Ok(()) => self.serve().await,
             Err(code) => Some(code),
         };
+        if code == Some(CloseCode::Restarting) {
+            Box::pin(self.answer_the_last()).await;
+        }
         self.viewers.clear();
         self.list = None;
         self.replay = None;
@@ -211,6 +216,18 @@ impl ClientConnection {
             };
             if end.is_some() {
                 return end;
+            }
+        }
+    }
+
+    /// Commands that were read are carried out although the server stops, so the client is told what became of
+    /// them, as far as that is known in time.
+    async fn answer_the_last(&mut self) {
+        let deadline = Instant::now() + LAST_ANSWERS;
+        while let Some(in_flight) = self.in_flight.as_mut().filter(|in_flight| in_flight.is_waiting()) {
+            match tokio::time::timeout_at(deadline, in_flight.next()).await {
+                Ok(answers) if !self.socket.is_broken() => self.socket.send(answers),
+                _ => return,
             }
         }
     }

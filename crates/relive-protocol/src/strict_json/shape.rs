@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use utoipa::openapi::schema::{AdditionalProperties, ArrayItems, Object, SchemaType, Type};
 use utoipa::openapi::{RefOr, Schema};
 
+use super::ReadError;
 use super::tree::Tree;
 use crate::lease::LEASE_SECONDS;
 
@@ -29,6 +30,8 @@ type Members = BTreeMap<String, Shape>;
 pub enum Shape {
     /// Any.
     Anything,
+    /// One of several names.
+    Name,
     Items(Box<Shape>),
     /// An object with arbitrary names.
     Map(Box<Shape>),
@@ -65,6 +68,26 @@ impl fmt::Display for UnknownField {
     }
 }
 
+/// An array or an object where something else belongs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WrongKind {
+    /// Its path; empty for the whole.
+    path: String,
+    expected: &'static str,
+    found: &'static str,
+}
+
+impl std::error::Error for WrongKind {}
+
+impl fmt::Display for WrongKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.path.is_empty() {
+            write!(f, "{}: ", self.path)?;
+        }
+        write!(f, "{} is expected here, not {}", self.expected, self.found)
+    }
+}
+
 impl Shape {
     #[must_use]
     pub fn of<T: ToSchema>() -> Self {
@@ -76,12 +99,13 @@ impl Shape {
 
     /// # Errors
     ///
-    /// The first unknown member. At the top, those in `also` are known.
-    pub fn check(&self, tree: &Tree<'_>, also: &[&str]) -> Result<(), UnknownField> {
+    /// The first unknown member, or the first array or object where something else belongs. At the top, the
+    /// members in `also` are known.
+    pub fn check(&self, tree: &Tree<'_>, also: &[&str]) -> Result<(), ReadError> {
         self.walk(tree, also, String::new())
     }
 
-    fn walk(&self, tree: &Tree<'_>, also: &[&str], path: String) -> Result<(), UnknownField> {
+    fn walk(&self, tree: &Tree<'_>, also: &[&str], path: String) -> Result<(), ReadError> {
         match (self, tree) {
             (Self::Items(each), Tree::Array(items)) => {
                 items.iter().try_for_each(|(index, item)| each.walk(item, &[], format!("{path}[{index}]")))
@@ -101,6 +125,11 @@ impl Shape {
                     None => Ok(()),
                 }
             }
+            (Self::Object { .. } | Self::Tagged(_) | Self::Map(_), Tree::Array(_)) => {
+                Err(WrongKind { path, expected: "an object", found: "an array" }.into())
+            }
+            (Self::Name, Tree::Array(_)) => Err(WrongKind { path, expected: "a text", found: "an array" }.into()),
+            (Self::Name, Tree::Object(_)) => Err(WrongKind { path, expected: "a text", found: "an object" }.into()),
             (Self::Either(shapes), tree) => {
                 let is_array = matches!(tree, Tree::Array(_));
                 let mut fitting = shapes.iter().filter(|shape| matches!(shape, Self::Items(_)) == is_array);
@@ -119,7 +148,7 @@ fn walk_members(
     entries: &[(std::borrow::Cow<'_, str>, Tree<'_>)],
     also: &[&str],
     path: &str,
-) -> Result<(), UnknownField> {
+) -> Result<(), ReadError> {
     for (key, entry) in entries {
         match members.get(key.as_ref()) {
             // Values without members need no path.
@@ -130,7 +159,7 @@ fn walk_members(
                 let mut known = members.keys().map(String::as_str);
                 let nearest = nearest(key, known.clone()).map(str::to_owned);
                 let known = known.by_ref().take(LISTED).map(str::to_owned).collect();
-                return Err(UnknownField { path: below(path, key), nearest, known });
+                return Err(UnknownField { path: below(path, key), nearest, known }.into());
             }
         }
     }
@@ -202,7 +231,8 @@ fn object_shape(object: &Object, named: &HashMap<String, RefOr<Schema>>, levels:
         return Shape::Map(Box::new(shape(each, named, levels)));
     }
     if object.properties.is_empty() {
-        return Shape::Anything;
+        let is_name = object.enum_values.is_some() && object.schema_type == SchemaType::Type(Type::String);
+        return if is_name { Shape::Name } else { Shape::Anything };
     }
     let tag = object.properties.get("type").and_then(only_value);
     let members = object.properties.iter().map(|(key, schema)| (key.clone(), shape(schema, named, levels)));

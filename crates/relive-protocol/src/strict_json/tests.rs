@@ -58,6 +58,38 @@ fn what_belongs_to_the_client_stays_free() {
 }
 
 #[test]
+fn an_array_of_values_is_no_object_and_an_object_is_no_name() {
+    let session = "01890a5d-ac96-774b-bcce-b302099a8057";
+    for (message, expected) in [
+        (refused::<Commands>(json!([["pause"]])), "[0]: an object is expected here, not an array"),
+        (refused::<GroupFields>(json!(["g"])), "an object is expected here, not an array"),
+        (refused::<Vec<TokenChunk>>(json!([["a", "m", "t"]])), "[0]: an object is expected here, not an array"),
+        (
+            refused::<CreateSession>(
+                json!({"graph": {"name": "g", "startNodeId": "a", "nodes": {"a": ["a", "t", "A"]}}}),
+            ),
+            "graph.nodes.a: an object is expected here, not an array",
+        ),
+        (
+            refused::<ControlRequest>(json!({"action": {"pause": null}})),
+            "action: a text is expected here, not an object",
+        ),
+        (
+            refused::<Commands>(json!({"type": "setNodeStatus", "nodeId": "a", "status": {"running": null}})),
+            "status: a text is expected here, not an object",
+        ),
+        (refused::<ClientFrame>(json!(["ping"])), "an object is expected here, not an array"),
+        (refused::<ClientFrame>(json!(["unsubscribe", session])), "an object is expected here, not an array"),
+        (
+            refused::<ClientFrame>(json!({"type": "command", "id": "1", "sessionId": session, "command": ["pause"]})),
+            "command: an object is expected here, not an array",
+        ),
+    ] {
+        assert_eq!(message, expected);
+    }
+}
+
+#[test]
 fn what_is_written_back_may_have_what_was_read() {
     let group = json!({"id": "x", "name": "g", "createdAt": "t", "updatedAt": "t"}).to_string();
     assert!(GroupFields::read_replacement(&group).is_ok());
@@ -69,6 +101,9 @@ fn what_is_wrong_otherwise_says_which_command_it_is() {
     let error = Commands::read(r#"[{"type":"start"},{"type":"fail"}]"#).expect_err("no error text").to_string();
     assert_eq!(error, "[1]: missing field `error`");
     assert!(Commands::read("[{").is_err());
+    let chunks = r#"[{"nodeId":"a","messageId":"m","text":"t"},{"nodeId":"a","messageId":"m"}]"#;
+    let error = <Vec<TokenChunk>>::read(chunks).expect_err("no text").to_string();
+    assert!(error.starts_with("[1]: missing field `text`"), "{error}");
 }
 
 #[test]
