@@ -420,6 +420,9 @@ export const en = {
   forkAndStart: 'Fork and start',
   stalled: 'stalled',
   stalledSince: (when: string) => `Nothing was heard of the engine since ${when}`,
+  editFirst: 'Edit first…',
+  editAndFork: 'Edit and fork',
+  editAndForkHint: 'Change this, and go on from this moment in a new run',
   startedBy: 'started by another session',
   childrenOf: (id: string) => `started by …${id}`,
   children: (count: number) => plural(count, 'child', 'children'),
@@ -535,6 +538,7 @@ export const en = {
   goOn: 'Go on from the failed node',
   noMomentBefore: 'There is no moment before it failed.',
   compareWithParent: 'Compare with its parent',
+  editAndGoOn: 'Edit, and go on from there',
   compareWithRun: 'Compare with another run',
 
   pagesLabel: 'Pages',

@@ -205,3 +205,34 @@ export const moreEn = {
 
 /** Every text of these pages. A translation that lacks one does not compile. */
 export type MoreText = typeof moreEn
+  editForkTitle: 'Edit, and fork from here',
+  onlyEnded: 'This run has only ever been an ended one. An ended run cannot be changed, nor can its forks.',
+  beforeEnd: (revision: number) =>
+    `At the chosen moment the run had ended, and what has ended cannot be changed. Revision ${revision} is the last before the end.`,
+  whatToEdit: 'What to edit',
+  newContextValue: 'A new context value…',
+  contextKey: 'Key in the context',
+  newValue: 'New value',
+  newValueJson: 'New value (JSON)',
+  asJson: 'As JSON',
+  asText: 'As text',
+  repeatedMember: (name: string) => `“${name}” is there twice; only the last counts.`,
+  newestProposal: 'The proposal of this moment is too far back to be found; this is the newest one.',
+  nullRemoves: '“null” removes the value from the context.',
+  willComplete: 'The node has not completed. With an output, it counts as completed.',
+  ranAfter: (count: number, names: string) =>
+    `${plural(count, 'node')} (${names}${count > 3 ? ', …' : ''}) had already run after it, and will not run again.`,
+  forkWhereItEnded: 'Fork where it had just ended instead',
+  noChanges: 'Nothing is changed yet.',
+  changes: 'Changes',
+  discardChange: 'Undo',
+  moreDifferences: 'More differs than is shown.',
+  forkWithChanges: 'Fork with these changes',
+  forkChangedAndStart: 'Fork and start',
+  forkUnchanged: 'The fork was made, but not changed.',
+  forkLeft: (id: string) => `It waits as session ${id}, as the run was at that moment.`,
+  openUnchanged: 'Open it as it is',
+  deleteFork: 'Delete the fork',
+  line: (line: number) => `Line ${line}`,
+  moreProblems: (count: number) => `and ${count} more`,
+

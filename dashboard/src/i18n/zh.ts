@@ -402,6 +402,9 @@ export const zh: Text = {
   forkAndStart: '分叉并启动',
   stalled: '停滞',
   stalledSince: (when) => `自 ${when} 起没有引擎的消息`,
+  editFirst: '先编辑…',
+  editAndFork: '编辑并分叉',
+  editAndForkHint: '更改此内容，并在新的运行中从此时刻继续',
   startedBy: '由另一会话启动',
   childrenOf: (id) => `由 …${id} 启动`,
   children: (count) => `${count} 个子会话`,
@@ -518,6 +521,7 @@ export const zh: Text = {
   goOn: '从失败的节点继续',
   noMomentBefore: '没有失败之前的时刻。',
   compareWithParent: '与来源运行比较',
+  editAndGoOn: '编辑后从该处继续',
   compareWithRun: '与另一个运行比较',
 
   pagesLabel: '页面',
