@@ -56,8 +56,27 @@ test('a workflow is drawn as it is edited, checked by the server, and run with a
 
   // What only the server knows, it says.
   const { wait, say } = graph.nodes
+  const builtin = { ...graph, properties: { driver: 'builtin' } }
   const misspelt = { ...wait, properties: { secondz: 0 } }
-  await text.fill(JSON.stringify({ ...graph, properties: { driver: 'builtin' }, nodes: { wait: misspelt, say } }))
+  await text.fill(JSON.stringify({ ...builtin, nodes: { wait: misspelt, say } }, undefined, 2))
+  const status = page.getByRole('status').filter({ hasText: 'secondz' })
+  await expect(status).toContainText('There is no property “secondz” here; did you mean “seconds”?')
+  await expect(page.locator('.node-card.failed')).toHaveText([/Wait a little/])
+  await status.getByRole('button', { name: 'Line 13' }).first().click()
+  await expect(text).toBeFocused()
+  const selected = await text.evaluate((area: HTMLTextAreaElement) =>
+    area.value.slice(area.selectionStart, area.selectionEnd),
+  )
+  expect(selected).toContain('"secondz": 0')
+  const cycle = { ...say, nextIds: ['wait'] }
+  await text.fill(JSON.stringify({ ...builtin, nodes: { wait, say: cycle, lost: { ...say, id: 'lost' } } }))
+  await expect(page.getByText('Line 1 No way leads from the start to “lost”.')).toBeVisible()
+  await expect(page.getByText('Line 1 “wait” is on a cycle that passes through no node of the type “loop”.')).toBeVisible()
+
+  // What only the server knows, it says, at the same place.
+  const template = { ...say, properties: { output: '{{ inputs.who' } }
+  await text.fill(JSON.stringify({ ...builtin, nodes: { wait, say: template } }, undefined, 2))
+  await expect(page.locator('.node-card.failed')).toHaveCount(0)
   await page.getByRole('button', { name: 'Save' }).click()
   await expect(page.getByRole('alert').filter({ hasText: 'the property seconds must be a number' })).toBeVisible()
   await text.fill(JSON.stringify(graph))
