@@ -180,9 +180,9 @@ export const moreEn = {
   sessionId: 'Session id',
   noSessionId: 'This is not the id of a session.',
   search: 'Search',
-  memoriesIntro: 'Enter what to look for, or the id of a session, whose memories are then listed.',
+  memoriesIntro:
+    'Enter what to look for, in all memories or in those of a group, an agent or a session. With the id of a session alone, its memories are listed.',
   noMemories: 'No memories.',
-  moreMemories: (count: number) => `the first ${count}`,
   foundMemories: (count: number, method: 'vector' | 'text') =>
     `${count} found ${method === 'vector' ? 'by meaning' : 'by words'}, the nearest first`,
   scored: (score: string) => `score ${score}`,
@@ -191,6 +191,14 @@ export const moreEn = {
   deleteMemory: 'It is not found any more. The journal of its run still says that it was added.',
 
   compareRuns: 'Compare runs',
+  leastScore: 'Least score',
+  anyScore: 'Any score',
+  scoreFrom: (score: string) => `Score from ${score}`,
+  listedMemories: (count: number, hasMore: boolean) =>
+    `${count}${hasMore ? ' and more' : ''} ${count === 1 ? 'memory' : 'memories'}, the oldest first`,
+  laterMemories: 'Later ones',
+  mostMemories: (count: number) =>
+    `No more than ${count} are found at once: narrow it down, or ask for a higher score.`,
   compareWhat: 'Choose a run to compare with',
   swapRuns: 'Swap A and B',
   otherRun: 'Another run',
