@@ -118,22 +118,27 @@ export const moreEn = {
   catchUpHint: 'For how long a run that was missed is still started.',
 
   retentionIntro:
-    'Sessions that have ended are deleted when a rule applies to them, with their journal, messages, logs and memories. Statistics stay. Deletion cannot be undone.',
-  noRules: 'No rules: nothing is deleted by itself.',
+    'Sessions that have ended are deleted, or moved to the archive, when a rule applies to them; if several do, the first decides. Deleting takes their journal, messages, logs and memories, and cannot be undone. What is in the archive can be restored. Statistics stay.',
+  noRules: 'No rules: nothing is deleted or archived by itself.',
   ruleNumber: (number: number) => `Rule ${number}`,
   olderThanDays: 'Days since the end',
   addRule: 'Add a rule',
   discard: 'Discard changes',
-  archives: 'Moves to the archive, and does not delete.',
+  effect: 'What happens',
+  effects: { delete: 'delete', archive: 'move to the archive' },
   countNow: 'Count',
   wouldDelete: (count: string) => `applies to ${count} now`,
-  removedBy: (count: string) => `${count} removed`,
+  removedBy: { delete: (count: string) => `${count} deleted`, archive: (count: string) => `${count} archived` },
   lastRemoved: (when: string) => `last ${when}`,
-  removedInAll: (count: string) => `${count} sessions removed by rules in all`,
+  removedInAll: (count: string) => `${count} sessions deleted or archived by rules in all`,
   lastApplied: (when: string) => `applied ${when}`,
   notSaved: 'not saved yet',
   applyRules: 'Save these rules?',
-  applyConsequence: 'They are applied within seconds: sessions that a rule applies to are deleted for good.',
+  applyNothing: 'Nothing is deleted or archived by itself any more.',
+  applyDelete: 'They are applied within seconds: sessions that a rule applies to are deleted for good.',
+  applyArchive: 'They are applied within seconds: sessions that a rule applies to are moved to the archive.',
+  applyBoth:
+    'They are applied within seconds: sessions that a rule applies to are deleted for good or moved to the archive, by the first rule that does.',
 
   newWorkflow: 'New workflow',
   noWorkflows: 'No workflows yet.',
@@ -148,11 +153,6 @@ export const moreEn = {
     start: (id: string) => (id === '' ? '“startNodeId” is missing.' : `There is no node “${id}” to start with.`),
     next: (id: string, to: string) => `“${id}” leads to “${to}”, which does not exist.`,
     id: (id: string, other: string) => `The node “${id}” calls itself “${other}”.`,
-  },
-  newAgent: 'New agent',
-  noAgents: 'No agents yet.',
-  deleteAgent: 'Workflows that name it by its id do not find it any more.',
-  avatar: 'Avatar',
     nodeShape: 'A node is an object.',
     field: (name: string) => `“${name}” is missing, or is no text.`,
     unreachable: (id: string) => `No way leads from the start to “${id}”.`,
@@ -164,6 +164,11 @@ export const moreEn = {
     needed: (name: string) => `The property “${name}” is missing.`,
     number: (name: string) => `“${name}” must be a number.`,
     flag: (name: string) => `“${name}” must be true or false.`,
+  },
+  newAgent: 'New agent',
+  noAgents: 'No agents yet.',
+  deleteAgent: 'Workflows that name it by its id do not find it any more.',
+  avatar: 'Avatar',
   description: 'Description',
   persona: 'Persona prompt',
   temperature: 'Temperature',
@@ -186,11 +191,6 @@ export const moreEn = {
   foundMemories: (count: number, method: 'vector' | 'text') =>
     `${count} found ${method === 'vector' ? 'by meaning' : 'by words'}, the nearest first`,
   scored: (score: string) => `score ${score}`,
-  scoreHint: 'How near it is to what was looked for: 1 is the same',
-  notEmbedded: 'found by words only',
-  deleteMemory: 'It is not found any more. The journal of its run still says that it was added.',
-
-  compareRuns: 'Compare runs',
   leastScore: 'Least score',
   anyScore: 'Any score',
   scoreFrom: (score: string) => `Score from ${score}`,
@@ -199,6 +199,11 @@ export const moreEn = {
   laterMemories: 'Later ones',
   mostMemories: (count: number) =>
     `No more than ${count} are found at once: narrow it down, or ask for a higher score.`,
+  scoreHint: 'How near it is to what was looked for: 1 is the same',
+  notEmbedded: 'found by words only',
+  deleteMemory: 'It is not found any more. The journal of its run still says that it was added.',
+
+  compareRuns: 'Compare runs',
   compareWhat: 'Choose a run to compare with',
   swapRuns: 'Swap A and B',
   otherRun: 'Another run',
@@ -213,17 +218,6 @@ export const moreEn = {
   mergedGraph: 'Both graphs',
   mergedHint: 'Statuses are those of B.',
 
-  externalAgain: 'This run was driven by an engine outside of the server. The new one waits until that starts it.',
-  nothingToRun: 'This run has neither a workflow nor a graph; its program has to start it again.',
-  graphNotAllowed: 'Its workflow is not stored any more, and you may not start a graph of your own.',
-  graphOfWorkflow: 'of the workflow, as it is now',
-  graphOfRun: 'of this run',
-  inputNamed: (name: string) => `Input: ${name}`,
-  inputsAsJson: 'Inputs as JSON',
-}
-
-/** Every text of these pages. A translation that lacks one does not compile. */
-export type MoreText = typeof moreEn
   editForkTitle: 'Edit, and fork from here',
   onlyEnded: 'This run has only ever been an ended one. An ended run cannot be changed, nor can its forks.',
   beforeEnd: (revision: number) =>
@@ -255,3 +249,14 @@ export type MoreText = typeof moreEn
   line: (line: number) => `Line ${line}`,
   moreProblems: (count: number) => `and ${count} more`,
 
+  externalAgain: 'This run was driven by an engine outside of the server. The new one waits until that starts it.',
+  nothingToRun: 'This run has neither a workflow nor a graph; its program has to start it again.',
+  graphNotAllowed: 'Its workflow is not stored any more, and you may not start a graph of your own.',
+  graphOfWorkflow: 'of the workflow, as it is now',
+  graphOfRun: 'of this run',
+  inputNamed: (name: string) => `Input: ${name}`,
+  inputsAsJson: 'Inputs as JSON',
+}
+
+/** Every text of these pages. A translation that lacks one does not compile. */
+export type MoreText = typeof moreEn

@@ -1,9 +1,17 @@
-import type { DeletedSessions, Retention, RetentionRule, SessionSelection, SessionStatus } from '@relive/types'
+import type {
+  DeletedSessions,
+  Retention,
+  RetentionEffect,
+  RetentionRule,
+  SessionSelection,
+  SessionStatus,
+} from '@relive/types'
 import { useEffect, useState } from 'react'
 
 import { request } from '../api/http'
 import { count } from '../format/number'
 import { moment } from '../format/time'
+import type { MoreText } from '../i18n/more-en'
 import { useText } from '../i18n/text'
 import { Choice } from '../more/form'
 import { PageFrame } from '../more/page-frame'
@@ -17,8 +25,9 @@ import { Icon } from '../ui/icon'
 import { type Draft, draftOf, ends, isValid, ruleOf, selectionOf } from './rules'
 
 const rulesAtMost = 100
+const effects: readonly RetentionEffect[] = ['delete', 'archive']
 
-/** The rules by which old sessions are deleted, what they have removed, and what they would. */
+/** The rules by which old sessions are deleted or archived, what they have done, and what they would do. */
 export function RetentionPage() {
   const m = useMoreText()
   const { value, error, reload } = useRead<Retention>('/retention')
@@ -95,7 +104,7 @@ function Rules({ retention, onSaved }: { retention: Retention; onSaved: () => vo
       {isAsking && (
         <ConfirmDialog
           title={m.applyRules}
-          consequence={m.applyConsequence}
+          consequence={consequenceOf(drafts, m)}
           action={m.save}
           onConfirm={() => void store()}
           onClose={() => setAsking(false)}
@@ -122,6 +131,19 @@ function Rule({ number, draft, stored, onChange }: RuleProps) {
   return (
     <section className="card rule" aria-label={m.ruleNumber(number)}>
       <div className="rule-fields">
+        <label>
+          {m.effect}
+          <select
+            value={draft.action}
+            onChange={(event) => onChange({ ...draft, action: event.target.value as RetentionEffect })}
+          >
+            {effects.map((effect) => (
+              <option key={effect} value={effect}>
+                {m.effects[effect]}
+              </option>
+            ))}
+          </select>
+        </label>
         <label>
           {m.olderThanDays}
           <input
@@ -172,14 +194,13 @@ function Rule({ number, draft, stored, onChange }: RuleProps) {
         </label>
       </div>
       <div className="rule-foot num">
-        {draft.action === 'archive' && <span>{m.archives}</span>}
         <Matching
           selection={isValid(draft) ? selectionOf(ruleOf(draft), Date.now()) : undefined}
           rule={JSON.stringify(ruleOf(draft))}
         />
         {isStored && (
           <span className="faint">
-            {m.removedBy(count(stored.removed ?? 0))}
+            {m.removedBy[stored.action ?? 'delete'](count(stored.removed ?? 0))}
             {stored.lastRemovedAt !== undefined &&
               ` · ${m.lastRemoved(moment(stored.lastRemovedAt, Date.now(), t.locale))}`}
           </span>
@@ -199,7 +220,14 @@ function Rule({ number, draft, stored, onChange }: RuleProps) {
   )
 }
 
-/** How many sessions a rule would delete now: counted by the server, which deletes none. */
+/** What it means to save these rules. */
+function consequenceOf(drafts: readonly Draft[], m: MoreText): string {
+  const archives = drafts.some(({ action }) => action === 'archive')
+  if (!drafts.some(({ action }) => action === 'delete')) return archives ? m.applyArchive : m.applyNothing
+  return archives ? m.applyBoth : m.applyDelete
+}
+
+/** How many sessions a rule applies to now: counted by the server, by a deletion that deletes none. */
 function Matching({ selection, rule }: { selection: SessionSelection | undefined; rule: string }) {
   const m = useMoreText()
   const [found, setFound] = useState<{ rule: string; counted: DeletedSessions }>()
