@@ -1,11 +1,4 @@
-import type {
-  DeletedSessions,
-  Retention,
-  RetentionEffect,
-  RetentionRule,
-  SessionSelection,
-  SessionStatus,
-} from '@relive/types'
+import type { DeletedSessions, Retention, RetentionEffect, RetentionRule, SessionSelection } from '@relive/types'
 import { useEffect, useState } from 'react'
 
 import { request } from '../api/http'
@@ -21,6 +14,7 @@ import { useRead } from '../more/use-read'
 import { catalog, loadCatalog } from '../sessions/catalog'
 import { useStore } from '../store/use-store'
 import { ConfirmDialog } from '../ui/confirm-dialog'
+import { Checks, TextField } from '../ui/fields'
 import { Icon } from '../ui/icon'
 import { type Draft, draftOf, ends, isValid, ruleOf, selectionOf } from './rules'
 
@@ -126,49 +120,31 @@ function Rule({ number, draft, stored, onChange }: RuleProps) {
   const m = useMoreText()
   const { workflows, groups } = useStore(catalog, (state) => state)
   const isStored = stored !== undefined && JSON.stringify(ruleOf(draftOf(stored))) === JSON.stringify(ruleOf(draft))
-  const toggle = (status: SessionStatus, isOn: boolean) =>
-    onChange({ ...draft, statuses: ends.filter((each) => (each === status ? isOn : draft.statuses.includes(each))) })
   return (
     <section className="card rule" aria-label={m.ruleNumber(number)}>
       <div className="rule-fields">
-        <label>
-          {m.effect}
-          <select
-            value={draft.action}
-            onChange={(event) => onChange({ ...draft, action: event.target.value as RetentionEffect })}
-          >
-            {effects.map((effect) => (
-              <option key={effect} value={effect}>
-                {m.effects[effect]}
-              </option>
-            ))}
-          </select>
-        </label>
-        <label>
-          {m.olderThanDays}
-          <input
-            type="number"
-            min={0}
-            max={36_500}
-            step="any"
-            value={draft.days}
-            aria-invalid={!isValid({ ...draft, statuses: ends })}
-            onChange={(event) => onChange({ ...draft, days: event.target.value })}
-          />
-        </label>
-        <fieldset className="checks">
-          <legend>{t.statusFilter}</legend>
-          {ends.map((status) => (
-            <label key={status}>
-              <input
-                type="checkbox"
-                checked={draft.statuses.includes(status)}
-                onChange={(event) => toggle(status, event.target.checked)}
-              />
-              {t.status[status]}
-            </label>
-          ))}
-        </fieldset>
+        <Choice
+          label={m.effect}
+          value={draft.action}
+          entries={effects.map((id) => ({ id, name: m.effects[id] }))}
+          onChange={(action) => onChange({ ...draft, action: action as RetentionEffect })}
+        />
+        <TextField
+          label={m.olderThanDays}
+          type="number"
+          min={0}
+          max={36_500}
+          step="any"
+          aria-invalid={!isValid({ ...draft, statuses: ends })}
+          value={draft.days}
+          onChange={(days) => onChange({ ...draft, days })}
+        />
+        <Checks
+          label={t.statusFilter}
+          entries={ends.map((id) => ({ id, name: t.status[id] }))}
+          chosen={draft.statuses}
+          onChange={(statuses) => onChange({ ...draft, statuses })}
+        />
         <Choice
           label={t.workflow}
           none={m.any}
@@ -183,15 +159,13 @@ function Rule({ number, draft, stored, onChange }: RuleProps) {
           entries={groups}
           onChange={(groupId) => onChange({ ...draft, groupId })}
         />
-        <label>
-          {m.tag}
-          <input
-            maxLength={64}
-            placeholder={m.any}
-            value={draft.tag}
-            onChange={(event) => onChange({ ...draft, tag: event.target.value })}
-          />
-        </label>
+        <TextField
+          label={m.tag}
+          maxLength={64}
+          placeholder={m.any}
+          value={draft.tag}
+          onChange={(tag) => onChange({ ...draft, tag })}
+        />
       </div>
       <div className="rule-foot num">
         <Matching
