@@ -3,6 +3,9 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
+import type { Retention } from '@relive/types'
+
+import { violations } from './axe'
 import { test as base, expect } from './fixtures'
 import { Server } from './server'
 
@@ -66,4 +69,41 @@ test('an archived run says so at its link, is restored by those who may, and rep
   // Of what is nowhere, it says that there is no such session.
   await page.goto(`${server.address}/sessions/0198c0de-0000-7000-8000-000000000001`)
   await expect(page.getByText('There is no such session.')).toBeVisible()
+})
+
+test('a rule of retention archives instead of deleting, and the page says so', async ({ page, server }) => {
+  const { id } = await server.post<{ id: string }>('/sessions', { name: 'kept by a rule', tags: ['keep'] })
+  await server.post(`/sessions/${id}/commands`, [{ type: 'start' }, { type: 'complete' }])
+  const { key } = await server.post<{ key: string }>('/keys', { name: 'retention', role: 'admin' })
+  await page.goto(`${server.address}/?page=retention`)
+  await page.getByLabel('Key or access token').fill(key)
+  await page.getByRole('button', { name: 'Sign in', exact: true }).click()
+  await page.getByRole('button', { name: 'Add a rule' }).click()
+  const rule = page.getByRole('region', { name: 'Rule 1' })
+  const dialog = page.getByRole('dialog', { name: 'Save these rules?' })
+  const consequence = async (expected: string) => {
+    await page.getByRole('button', { name: 'Save' }).click()
+    await expect(dialog).toContainText(expected)
+  }
+  await rule.getByLabel('Tag').fill('keep')
+  await rule.getByLabel('Days since the end').fill('0')
+  await consequence('are deleted for good.')
+  await page.keyboard.press('Escape')
+  await rule.getByLabel('What happens').selectOption('move to the archive')
+  expect(await violations(page)).toEqual([])
+  await consequence('are moved to the archive.')
+  await dialog.getByRole('button', { name: 'Save' }).click()
+  await expect(rule.getByText('not saved yet')).toHaveCount(0)
+  await expect
+    .poll(async () => (await server.get<Retention>('/retention')).rules[0], { timeout: 60_000 })
+    .toMatchObject({ action: 'archive', removed: 1 })
+  expect(await server.get(`/archive/${id}`)).toMatchObject({ session: { id } })
+  await page.reload()
+  await expect(rule.getByText(/^1 archived/)).toBeVisible()
+  await expect(rule.getByLabel('What happens')).toHaveValue('archive')
+
+  // In the other language, too.
+  await page.getByRole('button', { name: '中文: switch to Chinese' }).click()
+  await expect(page.getByText('归档的会话可以恢复。')).toBeVisible()
+  await expect(page.getByRole('region', { name: '规则 1' }).getByLabel('处理方式')).toHaveValue('archive')
 })

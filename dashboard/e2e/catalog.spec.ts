@@ -1,4 +1,4 @@
-import type { Workflow } from '@relive/types'
+import type { Agent, Workflow } from '@relive/types'
 
 import { violations } from './axe'
 import { test as base, expect } from './fixtures'
@@ -54,12 +54,33 @@ test('a workflow is drawn as it is edited, checked by the server, and run with a
   await expect(page.getByText('There is no node “nowhere” to start with.')).toBeVisible()
   await expect(page.locator('.node-card')).toHaveCount(2)
 
-  // What only the server knows, it says.
+  // What the built-in engine would refuse is said at its line while it is written, and drawn at its node.
   const { wait, say } = graph.nodes
+  const builtin = { ...graph, properties: { driver: 'builtin' } }
   const misspelt = { ...wait, properties: { secondz: 0 } }
-  await text.fill(JSON.stringify({ ...graph, properties: { driver: 'builtin' }, nodes: { wait: misspelt, say } }))
+  await text.fill(JSON.stringify({ ...builtin, nodes: { wait: misspelt, say } }, undefined, 2))
+  const status = page.getByRole('status').filter({ hasText: 'secondz' })
+  await expect(status).toContainText('There is no property “secondz” here; did you mean “seconds”?')
+  await expect(page.locator('.node-card.failed')).toHaveText([/Wait a little/])
+  await status.getByRole('button', { name: 'Line 13' }).first().click()
+  await expect(text).toBeFocused()
+  const selected = await text.evaluate((area: HTMLTextAreaElement) =>
+    area.value.slice(area.selectionStart, area.selectionEnd),
+  )
+  expect(selected).toContain('"secondz": 0')
+  const cycle = { ...say, nextIds: ['wait'] }
+  await text.fill(JSON.stringify({ ...builtin, nodes: { wait, say: cycle, lost: { ...say, id: 'lost' } } }))
+  await expect(page.getByText('Line 1 No way leads from the start to “lost”.')).toBeVisible()
+  await expect(page.getByText('Line 1 “wait” is on a cycle that passes through no node of the type “loop”.')).toBeVisible()
+
+  // What only the server knows, it says, at the same place.
+  const template = { ...say, properties: { output: '{{ inputs.who' } }
+  await text.fill(JSON.stringify({ ...builtin, nodes: { wait, say: template } }, undefined, 2))
+  await expect(page.locator('.node-card.failed')).toHaveCount(0)
   await page.getByRole('button', { name: 'Save' }).click()
-  await expect(page.getByRole('alert').filter({ hasText: 'the property seconds must be a number' })).toBeVisible()
+  await expect(page.getByRole('alert').filter({ hasText: "node 'say': the property output" })).toBeVisible()
+  await expect(page.getByRole('button', { name: 'Line 22' })).toBeVisible()
+  await expect(page.locator('.node-card.failed')).toHaveText([/Say it/])
   await text.fill(JSON.stringify(graph))
   expect(await violations(page)).toEqual([])
   await page.getByRole('button', { name: 'Save' }).click()
@@ -137,4 +158,42 @@ test('memories are found with their score, and listed by session', async ({ page
   await page.getByRole('button', { name: /^Delete Elms/ }).click()
   await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click()
   await expect(page.getByText('No memories.')).toBeVisible()
+})
+
+test('the memories of a session are read by pages, and of an agent alone; what is found can be asked for a score', async ({
+  page,
+  server,
+}) => {
+  const agent = await server.post<Agent>('/agents', { name: 'Grace', personaPrompt: 'You remember.' })
+  const { id } = await server.post<{ id: string }>('/sessions', { name: 'remembers' })
+  await server.post(`/sessions/${id}/commands`, [
+    { type: 'start' },
+    ...Array.from({ length: 230 }, (_, index) => ({
+      type: 'addMemory',
+      content: `Birch number ${index}.`,
+      ...(index % 100 === 99 && { agentId: agent.id }),
+    })),
+  ])
+  await page.goto(`${server.address}/?page=memories&session=${id}`)
+  const list = page.getByRole('list', { name: 'Memories' }).getByRole('listitem')
+  await expect(page.getByText('200 and more memories, the oldest first')).toBeVisible()
+  await expect(list).toHaveCount(200)
+  await page.getByRole('button', { name: 'Later ones' }).click()
+  await expect(page.getByText('230 memories, the oldest first')).toBeVisible()
+  await expect(list.last()).toContainText('Birch number 229.')
+  await expect(page.getByRole('button', { name: 'Later ones' })).toHaveCount(0)
+
+  await page.getByLabel('Agent').fill(agent.id)
+  await page.getByRole('button', { name: 'Search' }).click()
+  await expect(list).toHaveText([/Birch number 99\..*Grace/, /Birch number 199\..*Grace/])
+  expect(await violations(page)).toEqual([])
+
+  await page.getByLabel('Agent').fill('')
+  await page.getByLabel('Find by meaning…').fill('birch')
+  await page.getByRole('button', { name: 'Search' }).click()
+  await expect(list).toHaveCount(100)
+  await expect(page.getByText('No more than 100 are found at once')).toBeVisible()
+  await page.getByLabel('Least score').selectOption('Score from 0.9')
+  await expect(page.getByText(/^0 found/)).toBeVisible()
+  await expect(list).toHaveCount(0)
 })

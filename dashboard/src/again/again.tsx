@@ -15,6 +15,7 @@ import { shownSession } from '../session/state'
 import { reasonOf } from '../session/steering'
 import { hasEnded } from '../status/status'
 import { showNotice } from '../ui/notices'
+import { EditFork } from './edit-fork-on-demand'
 import { forkAndStart, readCreated, revisionBefore } from './go-on'
 
 const dialogCode = onDemand(() => import('./rerun-dialog'))
@@ -32,6 +33,7 @@ export function AgainButtons() {
   const { id } = store.latest
   const mayCreate = useMay('create')
   const mayFork = useMay('fork', id)
+  const mayEdit = useMay('edit')
   const parentId = useSession((state) => state.live?.parentId)
   const isOver = useSession((state) => state.live !== undefined && hasEnded(state.live.status))
   const failed = useReadableSession((state) =>
@@ -40,6 +42,7 @@ export function AgainButtons() {
   const [again, setAgain] = useState<Again>()
   const [isBusy, setBusy] = useState(false)
   const [forkAt, setForkAt] = useState<number>()
+  const [editAt, setEditAt] = useState<number>()
   const attempt = async (what: string, act: () => Promise<void>) => {
     setBusy(true)
     try {
@@ -65,6 +68,12 @@ export function AgainButtons() {
       noteCreated(fork.id)
       goTo({ page: 'session', sessionId: fork.id, filters: noFilters, view: plainView })
     })
+  const editAndGoOn = (nodeId: string) =>
+    attempt(t.editAndGoOn, async () => {
+      const revision = await revisionBefore(id, nodeId)
+      if (revision === undefined) throw new Error(t.noMomentBefore)
+      setEditAt(revision)
+    })
   const compareWith = (b: string) =>
     linkTo({ page: 'compare', options: { a: b === '' ? id : b, b: b === '' ? '' : id } })
   return (
@@ -72,6 +81,11 @@ export function AgainButtons() {
       {mayFork && failed !== undefined && (
         <button type="button" className="primary" disabled={isBusy} onClick={() => void goOn(failed)}>
           {t.goOn}
+        </button>
+      )}
+      {mayFork && mayEdit && failed !== undefined && (
+        <button type="button" disabled={isBusy} onClick={() => void editAndGoOn(failed)}>
+          {t.editAndGoOn}
         </button>
       )}
       {mayCreate && isOver && (
@@ -88,6 +102,7 @@ export function AgainButtons() {
         {t.compareWithRun}
       </a>
       {again !== undefined && <Rerun again={again} onClose={() => setAgain(undefined)} />}
+      {editAt !== undefined && <EditFork sessionId={id} revision={editAt} onClose={() => setEditAt(undefined)} />}
       {forkAt !== undefined && <ForkDialog sessionId={id} revision={forkAt} onClose={() => setForkAt(undefined)} />}
     </div>
   )

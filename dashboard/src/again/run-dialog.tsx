@@ -1,24 +1,14 @@
-import {
-  type CreateSession,
-  type GraphDefinition,
-  ReliveError,
-  type Workflow,
-  type WorkflowSession,
-} from '@relive/types'
-import { useMemo, useRef, useState } from 'react'
+import type { CreateSession, GraphDefinition, Workflow } from '@relive/types'
+import { useMemo, useState } from 'react'
 
 import { useMay } from '../access/me'
-import { request } from '../api/http'
-import { noFilters, plainView } from '../app/address'
-import { goTo } from '../app/place'
 import { readJson, textOrStructure } from '../format/json'
 import { useText } from '../i18n/text'
 import { FormDialog } from '../more/form'
 import { useMoreText } from '../more/text'
-import { noteCreated } from '../session/created-here'
-import { reasonOf, send } from '../session/steering'
-import { showNotice } from '../ui/notices'
+import { isJsonOrEmpty, TextArea } from '../ui/fields'
 import { fieldValue, inputNames, textOf } from './inputs'
+import { InputsField, ProposalField, useStartRun } from './start-run'
 
 /** What a run is made of. */
 export interface RunSource {
@@ -71,8 +61,8 @@ export function RunDialog({ title, source, prepare, onClose }: RunDialogProps) {
       : JSON.stringify(source.inputs, undefined, 2),
   )
   const [proposal, setProposal] = useState(() => proposalText(source.proposal))
-  const asked = useRef<{ body: string; key: string }>(undefined)
-  const isJsonFine = json === undefined || json.trim() === '' || readJson(json) !== undefined
+  const start = useStartRun({ prepare, isExternal: source.isExternal, onCreated: onClose })
+  const isJsonFine = json === undefined || isJsonOrEmpty(json)
   const entered = Object.fromEntries(
     shown.flatMap((name) =>
       fields[name] === undefined || fields[name] === '' ? [] : [[name, fieldValue(fields[name])]],
@@ -95,27 +85,7 @@ export function RunDialog({ title, source, prepare, onClose }: RunDialogProps) {
         proposal: proposal === proposalText(source.proposal) ? source.proposal : textOrStructure(proposal),
       }),
     }
-    // The same key as long as the same is asked for: a retry must not create a second run.
-    const text = JSON.stringify(body)
-    if (asked.current?.body !== text) asked.current = { body: text, key: String(Date.now() + Math.random()) }
-    try {
-      await prepare?.().catch(() => undefined)
-      const session = await request<WorkflowSession>('POST', '/sessions', {
-        body,
-        headers: { 'idempotency-key': asked.current.key },
-      })
-      onClose()
-      noteCreated(session.id)
-      goTo({ page: 'session', sessionId: session.id, filters: noFilters, view: plainView })
-      // An engine outside starts it itself.
-      if (source.isExternal === true) return
-      await send(session.id, { type: 'start' }).catch((cause: unknown) =>
-        showNotice(t.refused(t.start), reasonOf(cause)),
-      )
-    } catch (cause) {
-      if (cause instanceof ReliveError && !cause.retryable) asked.current = undefined
-      throw cause
-    }
+    await start(body)
   }
   return (
     <FormDialog
@@ -140,42 +110,18 @@ export function RunDialog({ title, source, prepare, onClose }: RunDialogProps) {
           </select>
         </label>
       )}
-      <label>
-        {t.proposal}
-        <textarea
-          rows={3}
-          dir="auto"
-          placeholder={t.proposalHint}
-          value={proposal}
-          onChange={(event) => setProposal(event.target.value)}
-        />
-      </label>
+      <ProposalField value={proposal} onChange={setProposal} />
       {json === undefined &&
         shown.map((name) => (
-          <label key={name}>
-            {m.inputNamed(name)}
-            <textarea
-              rows={(fields[name] ?? '').length > 60 ? 4 : 1}
-              dir="auto"
-              value={fields[name] ?? ''}
-              onChange={(event) => setFields({ ...fields, [name]: event.target.value })}
-            />
-          </label>
-        ))}
-      {json !== undefined && (
-        <label>
-          {t.inputs}
-          <textarea
-            rows={6}
-            className="mono"
-            placeholder={t.inputsHint}
-            value={json}
-            aria-invalid={!isJsonFine}
-            onChange={(event) => setJson(event.target.value)}
+          <TextArea
+            key={name}
+            label={m.inputNamed(name)}
+            rows={(fields[name] ?? '').length > 60 ? 4 : 1}
+            value={fields[name] ?? ''}
+            onChange={(text) => setFields({ ...fields, [name]: text })}
           />
-          {!isJsonFine && <span className="error-line">{t.invalidJson}</span>}
-        </label>
-      )}
+        ))}
+      {json !== undefined && <InputsField value={json} onChange={setJson} />}
       {json === undefined && (
         <button
           type="button"

@@ -26,7 +26,7 @@ const known: Record<MorePage, readonly string[]> = {
   workflows: ['id'],
   agents: [],
   groups: [],
-  memories: ['text', 'group', 'agent', 'session'],
+  memories: ['text', 'group', 'agent', 'session', 'score'],
   schedules: [],
   webhooks: ['id', 'status'],
   retention: [],

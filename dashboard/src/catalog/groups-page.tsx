@@ -2,105 +2,63 @@ import type { Agent, AgentPage, Group, GroupFields, GroupPage } from '@relive/ty
 import { useState } from 'react'
 
 import { useMay } from '../access/me'
-import { request } from '../api/http'
 import { noFilters } from '../app/address'
 import { linkTo } from '../app/place'
-import { useText } from '../i18n/text'
-import { DeleteButton } from '../more/delete-button'
-import { FormDialog } from '../more/form'
-import { PageFrame } from '../more/page-frame'
+import { EntityDialog } from '../more/entity-dialog'
+import { ListPage, ListTable, RowActions } from '../more/list-page'
 import { useMoreText } from '../more/text'
 import { usePaged } from '../more/use-read'
-import { Icon } from '../ui/icon'
+import { Checks, TextArea, TextField, textMember } from '../ui/fields'
 
 /** The groups of the project: what workflows, runs and memories are sorted by. */
 export function GroupsPage() {
-  const t = useText()
   const m = useMoreText()
   const mayEdit = useMay('administer')
-  const { entries, error, hasMore, more, reload } = usePaged<GroupPage, Group>('/groups', (page) => page.groups)
+  const list = usePaged<GroupPage, Group>('/groups', (page) => page.groups)
   const agents = usePaged<AgentPage, Agent>('/agents', (page) => page.agents).entries ?? []
-  const [edited, setEdited] = useState<Group | 'new'>()
   const nameOf = (id: string) => agents.find((agent) => agent.id === id)?.name ?? `…${id.slice(-8)}`
   return (
-    <PageFrame
+    <ListPage<Group>
       title={m.groups}
-      error={error}
-      actions={
-        mayEdit && (
-          <button type="button" className="primary" onClick={() => setEdited('new')}>
-            <Icon name="plus" />
-            {m.newGroup}
-          </button>
-        )
-      }
+      error={list.error}
+      makes={mayEdit && m.newGroup}
+      form={(group, close) => <GroupDialog group={group} agents={agents} onSaved={list.reload} onClose={close} />}
     >
-      <div className="more-body scroll" tabIndex={0} role="region" aria-label={m.groups}>
-        <div className="card scroll" tabIndex={0} role="region" aria-label={m.tableOf(m.groups)}>
-          <table className="plain">
-            <thead>
-              <tr>
-                <th scope="col">{m.name}</th>
-                <th scope="col">{m.systemPrompt}</th>
-                <th scope="col">{m.agents}</th>
-                <th scope="col">
-                  <span className="visually-hidden">{m.actions}</span>
+      {(edit) => (
+        <div className="card">
+          <ListTable name={m.groups} columns={[m.name, m.systemPrompt, m.agents]} list={list} empty={m.noGroups}>
+            {list.entries?.map((group) => (
+              <tr key={group.id}>
+                <th scope="row">
+                  {group.icon} {group.name}
                 </th>
+                <td className="dim wide prompt">{group.systemPrompt}</td>
+                <td>{group.defaultAgentIds?.map(nameOf).join(', ')}</td>
+                <td>
+                  <span className="cell-actions">
+                    <a
+                      className="button"
+                      {...linkTo({ page: 'sessions', filters: { ...noFilters, groupId: group.id } })}
+                    >
+                      {m.itsRuns}
+                    </a>
+                    {mayEdit && (
+                      <RowActions
+                        name={group.name}
+                        path={`/groups/${group.id}`}
+                        consequence={m.deleteGroup}
+                        onEdit={() => edit(group)}
+                        onDeleted={list.reload}
+                      />
+                    )}
+                  </span>
+                </td>
               </tr>
-            </thead>
-            <tbody>
-              {entries?.map((group) => (
-                <tr key={group.id}>
-                  <th scope="row">
-                    {group.icon} {group.name}
-                  </th>
-                  <td className="dim wide prompt">{group.systemPrompt}</td>
-                  <td>{group.defaultAgentIds?.map(nameOf).join(', ')}</td>
-                  <td>
-                    <span className="cell-actions">
-                      <a
-                        className="button"
-                        {...linkTo({ page: 'sessions', filters: { ...noFilters, groupId: group.id } })}
-                      >
-                        {m.itsRuns}
-                      </a>
-                      {mayEdit && (
-                        <>
-                          <button type="button" aria-label={m.editOf(group.name)} onClick={() => setEdited(group)}>
-                            {m.edit}
-                          </button>
-                          <DeleteButton
-                            name={group.name}
-                            path={`/groups/${group.id}`}
-                            consequence={m.deleteGroup}
-                            onDeleted={reload}
-                          />
-                        </>
-                      )}
-                    </span>
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-          {entries?.length === 0 && <p className="empty">{m.noGroups}</p>}
-          {entries === undefined && error === undefined && <p className="empty">{t.loading}</p>}
-          {hasMore && (
-            <button type="button" className="quiet" onClick={more}>
-              {m.moreRows}
-            </button>
-          )}
+            ))}
+          </ListTable>
         </div>
-      </div>
-      {edited !== undefined && (
-        <GroupDialog
-          group={edited === 'new' ? undefined : edited}
-          agents={agents}
-          onSaved={reload}
-          onClose={() => setEdited(undefined)}
-        />
       )}
-    </PageFrame>
+    </ListPage>
   )
 }
 
@@ -117,56 +75,26 @@ function GroupDialog({ group, agents, onSaved, onClose }: GroupDialogProps) {
   const [icon, setIcon] = useState(group?.icon ?? '')
   const [prompt, setPrompt] = useState(group?.systemPrompt ?? '')
   const [chosen, setChosen] = useState<readonly string[]>(group?.defaultAgentIds ?? [])
-  const [key] = useState(() => `group-${Date.now()}-${Math.random()}`)
-  const submit = async () => {
-    const body: GroupFields = {
-      name: name.trim(),
-      ...(icon.trim() !== '' && { icon: icon.trim() }),
-      ...(prompt.trim() !== '' && { systemPrompt: prompt }),
-      ...(chosen.length > 0 && { defaultAgentIds: [...chosen] }),
-    }
-    if (group === undefined) await request('POST', '/groups', { body, headers: { 'idempotency-key': key } })
-    else await request('PUT', `/groups/${group.id}`, { body })
-    onSaved()
-    onClose()
-  }
+  const body = (): GroupFields => ({
+    name: name.trim(),
+    ...textMember('icon', icon),
+    ...(prompt.trim() !== '' && { systemPrompt: prompt }),
+    ...(chosen.length > 0 && { defaultAgentIds: [...chosen] }),
+  })
   return (
-    <FormDialog
-      title={group === undefined ? m.newGroup : m.editOf(group.name)}
-      action={group === undefined ? m.create : m.save}
+    <EntityDialog
+      path="/groups"
+      entity={group}
+      newTitle={m.newGroup}
       isReady={name.trim() !== ''}
-      onSubmit={submit}
+      body={body}
+      onSaved={onSaved}
       onClose={onClose}
     >
-      <label>
-        {m.name}
-        <input required maxLength={200} value={name} onChange={(event) => setName(event.target.value)} />
-      </label>
-      <label>
-        {m.icon}
-        <input maxLength={16} value={icon} onChange={(event) => setIcon(event.target.value)} />
-      </label>
-      <label>
-        {m.systemPrompt}
-        <textarea rows={4} dir="auto" value={prompt} onChange={(event) => setPrompt(event.target.value)} />
-      </label>
-      {agents.length > 0 && (
-        <fieldset className="checks">
-          <legend>{m.agents}</legend>
-          {agents.map(({ id, name: agent }) => (
-            <label key={id}>
-              <input
-                type="checkbox"
-                checked={chosen.includes(id)}
-                onChange={(event) =>
-                  setChosen(event.target.checked ? [...chosen, id] : chosen.filter((other) => other !== id))
-                }
-              />
-              {agent}
-            </label>
-          ))}
-        </fieldset>
-      )}
-    </FormDialog>
+      <TextField label={m.name} required maxLength={200} value={name} onChange={setName} />
+      <TextField label={m.icon} maxLength={16} value={icon} onChange={setIcon} />
+      <TextArea label={m.systemPrompt} rows={4} value={prompt} onChange={setPrompt} />
+      {agents.length > 0 && <Checks label={m.agents} entries={agents} chosen={chosen} onChange={setChosen} />}
+    </EntityDialog>
   )
 }

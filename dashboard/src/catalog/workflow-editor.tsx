@@ -1,4 +1,4 @@
-import type { Workflow, WorkflowFields } from '@relive/types'
+import { ReliveError, type Workflow, type WorkflowFields, type WorkflowSession } from '@relive/types'
 import { useDeferredValue, useEffect, useMemo, useState } from 'react'
 
 import { request } from '../api/http'
@@ -6,11 +6,12 @@ import { readJson } from '../format/json'
 import type { MoreText } from '../i18n/more-en'
 import { useText } from '../i18n/text'
 import { Choice } from '../more/form'
+import { JsonEditor, type Mark } from '../more/json-editor'
 import { useMoreText } from '../more/text'
 import { useAction } from '../more/use-action'
 import { catalog } from '../sessions/catalog'
 import { useStore } from '../store/use-store'
-import { checkGraph, type GraphProblem } from './graph-check'
+import { checkGraph, type GraphProblem, placeOfRefusal } from './graph-check'
 import { GraphPreview } from './graph-preview'
 
 /** What a new workflow begins with: a graph that the built-in engine runs. */
@@ -35,7 +36,10 @@ interface WorkflowEditorProps {
   onClose(): void
 }
 
-/** A workflow as JSON, drawn as it is edited. The server checks it when it is stored, and says what it refuses. */
+/**
+ * A workflow as JSON, drawn and checked as it is edited. What the server refuses when it is stored is placed at its line
+ * and its node too; it has no way to be asked before.
+ */
 export function WorkflowEditor({ workflow, onSaved, onClose }: WorkflowEditorProps) {
   const t = useText()
   const m = useMoreText()
@@ -45,13 +49,25 @@ export function WorkflowEditor({ workflow, onSaved, onClose }: WorkflowEditorPro
   const [written, setWritten] = useState(() => JSON.stringify(workflow?.graph ?? first, undefined, 2))
   const settled = useDeferredValue(written)
   const checked = useMemo(() => checkGraph(settled), [settled])
-  const [drawn, setDrawn] = useState(checked.problem === undefined ? checked.graph : undefined)
+  const [drawn, setDrawn] = useState(checked.graph)
+  /** Why this text was refused. */
+  const [refused, setRefused] = useState<{ text: string; reason: string }>()
   const save = useAction()
   const [key] = useState(() => `workflow-${Date.now()}-${Math.random()}`)
   // While what is written makes no graph, the last one stays.
   useEffect(() => {
-    if (checked.problem === undefined) setDrawn(checked.graph)
+    if (checked.graph !== undefined) setDrawn(checked.graph)
   }, [checked])
+  const found = useMemo((): readonly Found[] => {
+    const own = checked.problems.map(({ problem, ...place }) => ({
+      ...place,
+      text: problemText(m, problem, place.line),
+      isHint: problem.kind === 'repeated',
+    }))
+    if (refused === undefined || refused.text !== settled) return own
+    return [{ ...placeOfRefusal(refused.reason, settled), text: refused.reason }, ...own]
+  }, [checked, refused, settled, m])
+  const wrong = useMemo(() => statesOf(found), [found])
   const store = async () => {
     const graph = readJson(written) as WorkflowFields['graph']
     const title = name.trim()
@@ -61,11 +77,17 @@ export function WorkflowEditor({ workflow, onSaved, onClose }: WorkflowEditorPro
       graph: { ...graph, name: graph.name || title },
       ...(groupId !== '' && { groupId }),
     }
-    const stored =
-      workflow === undefined
-        ? await request<Workflow>('POST', '/workflows', { body, headers: { 'idempotency-key': key } })
-        : await request<Workflow>('PUT', `/workflows/${workflow.id}`, { body })
-    onSaved(stored.id)
+    setRefused(undefined)
+    try {
+      const stored =
+        workflow === undefined
+          ? await request<Workflow>('POST', '/workflows', { body, headers: { 'idempotency-key': key } })
+          : await request<Workflow>('PUT', `/workflows/${workflow.id}`, { body })
+      onSaved(stored.id)
+    } catch (cause) {
+      if (cause instanceof ReliveError && !cause.retryable) setRefused({ text: written, reason: cause.message })
+      throw cause
+    }
   }
   return (
     <section className="card two-main editor" aria-label={workflow?.name ?? m.newWorkflow}>
@@ -84,23 +106,15 @@ export function WorkflowEditor({ workflow, onSaved, onClose }: WorkflowEditorPro
           <Choice label={t.group} none={t.noGroup} value={groupId} entries={groups} onChange={setGroupId} />
         </div>
         <div className="editor-parts">
-          <label className="editor-text">
-            {m.graphAsJson}
-            <textarea
-              className="mono"
-              spellCheck={false}
-              value={written}
-              aria-invalid={checked.problem !== undefined}
-              onChange={(event) => setWritten(event.target.value)}
-            />
-          </label>
-          {drawn !== undefined && <GraphPreview graph={drawn} />}
+          <JsonEditor
+            label={m.graphAsJson}
+            value={written}
+            marks={found}
+            fine={checked.graph && t.nodeCount(Object.keys(checked.graph.nodes).length)}
+            onChange={setWritten}
+          />
+          {drawn !== undefined && <GraphPreview graph={drawn} session={wrong} />}
         </div>
-        <p role="status" className={checked.problem === undefined ? 'good' : 'error-line'}>
-          {checked.problem === undefined
-            ? t.nodeCount(Object.keys(checked.graph.nodes).length)
-            : problemText(m, checked.problem)}
-        </p>
         {save.error !== undefined && (
           <p className="error-line" role="alert">
             {save.error}
@@ -123,17 +137,44 @@ export function WorkflowEditor({ workflow, onSaved, onClose }: WorkflowEditorPro
   )
 }
 
-function problemText(m: MoreText, problem: GraphProblem): string {
+interface Found extends Mark {
+  readonly nodeId?: string
+}
+
+/** What is wrong with a node is drawn at it, as a failure is. */
+function statesOf(found: readonly Found[]): WorkflowSession | undefined {
+  const nodes = found.flatMap(({ nodeId, text }) =>
+    nodeId === undefined ? [] : [[nodeId, { id: nodeId, status: 'failed', error: text }] as const],
+  )
+  return nodes.length === 0 ? undefined : ({ nodes: Object.fromEntries(nodes) } as unknown as WorkflowSession)
+}
+
+function problemText(m: MoreText, problem: GraphProblem, line: number): string {
   switch (problem.kind) {
     case 'json':
-      return m.problem.json(problem.line)
+      return m.problem.json(line)
     case 'shape':
-      return m.problem.shape
+    case 'nodeShape':
+      return m.problem[problem.kind]
+    case 'repeated':
+      return m.repeatedMember(problem.name)
     case 'start':
-      return m.problem.start(problem.id)
+    case 'unreachable':
+    case 'cycle':
+    case 'noBody':
+      return m.problem[problem.kind](problem.id)
     case 'next':
       return m.problem.next(problem.id, problem.to)
     case 'id':
       return m.problem.id(problem.id, problem.other)
+    case 'type':
+      return m.problem.type(problem.type, problem.known.join(', '))
+    case 'unknownProperty':
+      return m.problem.unknownProperty(problem.name, problem.nearest)
+    case 'field':
+    case 'needed':
+    case 'number':
+    case 'flag':
+      return m.problem[problem.kind](problem.name)
   }
 }

@@ -9,12 +9,11 @@ import { adjustOptions, linkTo } from '../app/place'
 import { sessionCode } from '../app/session-code'
 import { moment } from '../format/time'
 import { useText } from '../i18n/text'
-import { DeleteButton } from '../more/delete-button'
+import { ListEnd, NewButton, RowActions } from '../more/list-page'
 import { PageFrame } from '../more/page-frame'
 import { useMoreText } from '../more/text'
 import { usePaged } from '../more/use-read'
 import { loadCatalog } from '../sessions/catalog'
-import { Icon } from '../ui/icon'
 import { GraphPreview } from './graph-preview'
 import { WorkflowEditor } from './workflow-editor'
 
@@ -23,25 +22,16 @@ export function WorkflowsPage({ options }: { options: PageOptions }) {
   const t = useText()
   const m = useMoreText()
   const mayEdit = useMay('administer')
-  const { entries, error, hasMore, more, reload } = usePaged<WorkflowPage, Workflow>(
-    '/workflows',
-    (page) => page.workflows,
-  )
+  const list = usePaged<WorkflowPage, Workflow>('/workflows', (page) => page.workflows)
+  const { entries, reload } = list
   const isNew = options['id'] === 'new' && mayEdit
   const chosen = isNew ? undefined : (entries?.find(({ id }) => id === options['id']) ?? entries?.[0])
   useEffect(() => void loadCatalog(), [])
   return (
     <PageFrame
       title={m.workflows}
-      error={error}
-      actions={
-        mayEdit && (
-          <button type="button" className="primary" onClick={() => adjustOptions({ id: 'new' })}>
-            <Icon name="plus" />
-            {m.newWorkflow}
-          </button>
-        )
-      }
+      error={list.error}
+      actions={mayEdit && <NewButton label={m.newWorkflow} onClick={() => adjustOptions({ id: 'new' })} />}
     >
       <div className="two">
         <ul className="card two-list scroll" aria-label={m.workflows}>
@@ -61,15 +51,9 @@ export function WorkflowsPage({ options }: { options: PageOptions }) {
               </button>
             </li>
           ))}
-          {entries?.length === 0 && <li className="empty">{m.noWorkflows}</li>}
-          {entries === undefined && error === undefined && <li className="empty">{t.loading}</li>}
-          {hasMore && (
-            <li>
-              <button type="button" className="quiet" onClick={more}>
-                {m.moreRows}
-              </button>
-            </li>
-          )}
+          <li>
+            <ListEnd list={list} empty={m.noWorkflows} />
+          </li>
         </ul>
         {chosen !== undefined && <Chosen key={chosen.id} workflow={chosen} mayEdit={mayEdit} onChange={reload} />}
         {isNew && (
@@ -129,13 +113,11 @@ function Chosen({ workflow, mayEdit, onChange }: ChosenProps) {
         )}
         {mayEdit && (
           <>
-            <button type="button" onClick={() => setEditing(true)}>
-              {m.edit}
-            </button>
-            <DeleteButton
+            <RowActions
               name={workflow.name}
               path={`/workflows/${workflow.id}`}
               consequence={m.deleteWorkflow}
+              onEdit={() => setEditing(true)}
               onDeleted={onChange}
             />
           </>

@@ -1,5 +1,6 @@
 import { useMemo } from 'react'
 
+import { EditForkButton } from '../again/edit-fork-on-demand'
 import { cost, count } from '../format/number'
 import { useText } from '../i18n/text'
 import { useSession } from '../session/session-context'
@@ -29,7 +30,9 @@ export function ContextPanel() {
         <dl className="context-data">
           {others.map(([key, value]) => (
             <div key={key}>
-              <dt>{key}</dt>
+              <dt>
+                {key} <EditForkButton first={{ kind: 'context', key }} />
+              </dt>
               <dd>
                 <ValueView value={value} />
               </dd>

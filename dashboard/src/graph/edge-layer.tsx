@@ -1,14 +1,17 @@
 import { useStore as useFlow, ViewportPortal } from '@xyflow/react'
 import { memo, useMemo } from 'react'
 
+import { useText } from '../i18n/text'
 import { useSession } from '../session/session-context'
 import { shownSession } from '../session/state'
-import { type DrawnEdge, drawnEdges, labelOf, lookOf } from './edges'
+import { labelOf } from './edge-labels'
+import { type DrawnEdge, drawnEdges, lookOf } from './edges'
 import { overlaps, readView, viewKey } from './in-view'
 import type { LaidOut } from './laid-out'
 
 /** All visible edges, in one drawing below the nodes. */
 export function EdgeLayer({ laidOut }: { laidOut: LaidOut }) {
+  const t = useText()
   const edges = useMemo(() => drawnEdges(laidOut), [laidOut])
   const view = useFlow(viewKey)
   const graph = useSession((state) => state.graph)
@@ -36,11 +39,14 @@ export function EdgeLayer({ laidOut }: { laidOut: LaidOut }) {
             />
           </marker>
         </defs>
+        {laidOut.inside?.map(({ id, frame: [left, top, right, bottom] }) => (
+          <rect key={id} className="opened" x={left} y={top} width={right - left} height={bottom - top} rx="10" />
+        ))}
         {visible.map(({ key, source, target, isBack, path }) => (
           <EdgeLine key={key} source={source} target={target} isBack={isBack} path={path} />
         ))}
         {visible.map(({ key, source, target, middle: [x, y] }) => {
-          const label = labelOf(graph, source, target)
+          const label = labelOf(graph, source, target, t.edge)
           return (
             label !== undefined && (
               <text key={key} className="edge-label" x={x} y={y}>

@@ -9,12 +9,33 @@ export function edgePath(layout: Layout, at: number, from: number, to: number): 
   const route = layout.routes?.[at]
   if (route !== undefined) return route
   const bends = layout.bends[at] ?? []
+  if (layout.outside?.has(at) === true && bends.length >= 2) return aroundCorners(bends)
   const [start, end] = ports(source, target, layout.direction)
   const isOnward = layout.direction === 'LR' ? start[0] < end[0] : start[1] < end[1]
   if (!isOnward && bends.length >= 2) return throughBends(bends)
   // The first and the last bend are where a straight line would leave and enter; here it is the
   // middle of a side.
   return alongAxis([start, ...bends.slice(1, -1), end], layout.direction)
+}
+
+/** Straight from bend to bend, rounded at each. */
+function aroundCorners(bends: readonly Point[]): string {
+  let path = `M${at(bends[0] as Point)}`
+  for (let index = 1; index < bends.length - 1; index += 1) {
+    const [before, corner, after] = [bends[index - 1], bends[index], bends[index + 1]] as [Point, Point, Point]
+    const radius = Math.min(10, lengthOf(before, corner) / 2, lengthOf(corner, after) / 2)
+    path += `L${at(towards(corner, before, radius))}Q${at(corner)} ${at(towards(corner, after, radius))}`
+  }
+  return `${path}L${at(bends[bends.length - 1] as Point)}`
+}
+
+function lengthOf([x1, y1]: Point, [x2, y2]: Point): number {
+  return Math.hypot(x2 - x1, y2 - y1)
+}
+
+function towards(from: Point, to: Point, by: number): Point {
+  const share = by / Math.max(1, lengthOf(from, to))
+  return [from[0] + (to[0] - from[0]) * share, from[1] + (to[1] - from[1]) * share]
 }
 
 /** Rounded at every bend: straight to the middle between two bends, with a curve at each. */

@@ -18,7 +18,8 @@ export interface DrawnEdge {
   readonly middle: readonly [number, number]
 }
 
-const labelAtMost = 40
+/** Characters of a label. */
+export const labelAtMost = 40
 
 /** The label that the graph gives an edge, in the property `edgeLabels` of the node it begins at. */
 export function labelOf(graph: GraphDefinition | null | undefined, source: Item, target: Item): string | undefined {
@@ -66,8 +67,10 @@ export function drawnEdges({ graph, layout }: LaidOut): readonly DrawnEdge[] {
 type Point = readonly [number, number] | undefined
 
 function middleOf(from: Point, to: Point, bends: readonly Point[] | undefined): readonly [number, number] {
-  const bend = bends?.[Math.floor(bends.length / 2)]
-  if (bend !== undefined && (bends?.length ?? 0) > 2) return bend
+  const count = bends?.length ?? 0
+  const [before, after] = [bends?.[Math.floor((count - 1) / 2)], bends?.[Math.floor(count / 2)]]
+  if (before !== undefined && after !== undefined && count > 2)
+    return [(before[0] + after[0]) / 2, (before[1] + after[1]) / 2]
   const { width, height } = nodeSize
   return [((from?.[0] ?? 0) + (to?.[0] ?? 0) + width) / 2, ((from?.[1] ?? 0) + (to?.[1] ?? 0) + height) / 2]
 }

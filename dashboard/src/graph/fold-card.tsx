@@ -2,6 +2,7 @@ import type { NodeProps } from '@xyflow/react'
 import { memo } from 'react'
 
 import { useText } from '../i18n/text'
+import { nodeName } from '../node/instances'
 import { useSelectedNode } from '../session/selection'
 import { useSession } from '../session/session-context'
 import { shownSession } from '../session/state'
@@ -22,6 +23,7 @@ export const FoldCard = memo(function FoldCard({ data }: NodeProps<FoldNode>) {
   const holdsSelected = selected !== undefined && region.members.has(selected)
   const status = statusOfCounts(counts)
   const all = region.members.size
+  const owner = useSession((state) => nodeName(region.ownerId, shownSession(state), state.graph))
   const kind = region.kind === 'loop' ? t.foldedLoop : t.foldedParallel
   const words = nodeStatuses.filter((each) => counts[each] > 0).map((each) => `${counts[each]} ${t.status[each]}`)
   return (
@@ -35,7 +37,7 @@ export const FoldCard = memo(function FoldCard({ data }: NodeProps<FoldNode>) {
       <span className="node-head">
         <StatusIcon status={status} />
         <span className="node-name">
-          {kind}
+          {`${kind}: ${owner}`}
           <Said>{`: ${words.join(', ')}. ${t.unfold(all)}`}</Said>
         </span>
         <span className="node-attempt num" aria-hidden="true">

@@ -21,15 +21,19 @@ import { FoldCard } from './fold-card'
 import { flowNodes } from './graph-nodes'
 import { GraphTools } from './graph-tools'
 import { itemAt, readView, viewKey } from './in-view'
+import { InsideContext } from './inside'
 import type { LaidOut } from './laid-out'
+import { Minimap } from './minimap'
 import { NodeCard } from './node-card'
 import { OverviewLayer } from './overview-layer'
 import { boundsOf, type Direction, nodeSize } from './placement'
 import { regionsOf } from './regions'
+import { RunCard } from './run-card'
 import { useLayout } from './use-layout'
+import { useOpened } from './use-opened'
 import { useShownGraph } from './use-shown-graph'
 
-const nodeTypes: NodeTypes = { node: NodeCard, fold: FoldCard }
+const nodeTypes: NodeTypes = { node: NodeCard, fold: FoldCard, run: RunCard }
 /** A graph with more items than this is drawn on one canvas below this zoom. */
 const [overviewFrom, overviewBelow] = [240, 0.75]
 /** Below this zoom names cannot be read; only colours and shapes are drawn. */
@@ -40,6 +44,8 @@ const noNodes: never[] = []
 const zoomRange = [0.04, 1.75] as const
 /** Padding around the whole graph; on a narrow stage the tools would cover its last nodes. */
 const [padding, narrowPadding, narrowBelow] = [0.05, { x: 0.05, top: 0.05, bottom: '58px' }, 560] as const
+/** A small graph is drawn larger on a wide stage, as far as that is of use. */
+const largest = (width: number) => Math.min(1.4, Math.max(1, width / 1000))
 /** Room for the search above the first nodes. */
 const findPadding = '54px'
 
@@ -72,7 +78,8 @@ function Stage() {
     const box = stage.current?.getBoundingClientRect()
     if (box !== undefined) setSpace({ width: Math.max(1, box.width - 60), height: Math.max(1, box.height - 60) })
   }, [])
-  const laidOut = useLayout(visible, direction, space)
+  const { inside, runs, value: insideOf } = useOpened(visible)
+  const laidOut = useLayout(visible, direction, space, inside)
   const unfold = useCallback(
     (regionId: string) => setChosen({ of: regions, folded: new Set([...folded].filter((id) => id !== regionId)) }),
     [regions, folded],
@@ -81,8 +88,8 @@ function Stage() {
   const isOverview = useFlow(({ transform: [, , zoom] }) => zoom < overviewBelow) && isLarge
   const view = useFlow(viewKey)
   const nodes = useMemo(
-    () => (laidOut === undefined || isOverview ? noNodes : flowNodes(laidOut, readView(view), unfold)),
-    [laidOut, isOverview, view, unfold],
+    () => (laidOut === undefined || isOverview ? noNodes : flowNodes(laidOut, readView(view), unfold, runs)),
+    [laidOut, isOverview, view, unfold, runs],
   )
   const distance = useFlow(({ transform: [, , zoom] }) => (zoom < farBelow ? ' far' : zoom < midBelow ? ' mid' : ''))
   const { screenToFlowPosition } = useReactFlow()
@@ -97,30 +104,33 @@ function Stage() {
   return (
     <div ref={stage} className={`stage${distance}${isLarge ? ' large' : ''}`} role="region" aria-label={t.graph}>
       {laidOut !== undefined && isLarge && <OverviewLayer laidOut={laidOut} withCards={isOverview} />}
-      <ReactFlow
-        nodes={nodes}
-        edges={noNodes}
-        nodeTypes={nodeTypes}
-        nodesDraggable={false}
-        nodesConnectable={false}
-        nodesFocusable={false}
-        elementsSelectable={false}
-        disableKeyboardA11y
-        deleteKeyCode={null}
-        selectionKeyCode={null}
-        panActivationKeyCode={null}
-        minZoom={zoomRange[0]}
-        maxZoom={zoomRange[1]}
-        onPaneClick={onPaneClick}
-      >
-        {laidOut !== undefined && !isLarge && <EdgeLayer laidOut={laidOut} />}
-      </ReactFlow>
+      <InsideContext value={isLarge ? undefined : insideOf}>
+        <ReactFlow
+          nodes={nodes}
+          edges={noNodes}
+          nodeTypes={nodeTypes}
+          nodesDraggable={false}
+          nodesConnectable={false}
+          nodesFocusable={false}
+          elementsSelectable={false}
+          disableKeyboardA11y
+          deleteKeyCode={null}
+          selectionKeyCode={null}
+          panActivationKeyCode={null}
+          minZoom={zoomRange[0]}
+          maxZoom={zoomRange[1]}
+          onPaneClick={onPaneClick}
+        >
+          {laidOut !== undefined && !isLarge && <EdgeLayer laidOut={laidOut} />}
+        </ReactFlow>
+      </InsideContext>
       {graph !== undefined && Object.keys(graph.nodes).length === 0 && (
         <p className="stage-empty">{hasGraph ? t.noNodes : t.noGraph}</p>
       )}
       {laidOut === undefined && visible !== undefined && visible.items.length > 0 && (
         <p className="stage-empty">{t.layingOut}</p>
       )}
+      {laidOut !== undefined && <Minimap laidOut={laidOut} />}
       <GraphTools
         showAll={showAll}
         canFold={regions.some(({ id }) => !folded.has(id))}
@@ -144,7 +154,9 @@ function useShowAll(laidOut: LaidOut | undefined, hasFind: boolean): () => void 
     if (laidOut === undefined) return
     const room = width < narrowBelow ? narrowPadding : { x: padding, y: padding }
     const around = hasFind ? { ...room, top: findPadding as `${number}px` } : room
-    void setViewport(getViewportForBounds(boundsOf(laidOut.layout), width, height, zoomRange[0], 1, around))
+    void setViewport(
+      getViewportForBounds(boundsOf(laidOut.layout), width, height, zoomRange[0], largest(width), around),
+    )
   }, [laidOut, hasFind, flow, setViewport])
   useEffect(() => {
     if (isReady) showAll()

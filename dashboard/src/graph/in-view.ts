@@ -1,9 +1,8 @@
 import type { Item } from './fold'
 import type { LaidOut } from './laid-out'
-import { nodeSize } from './placement'
+import { type Box, nodeSize } from './placement'
 
-/** A rectangle in the coordinates of the graph. */
-export type Box = readonly [left: number, top: number, right: number, bottom: number]
+export type { Box } from './placement'
 
 /** The visible part moves in steps of this many screen pixels; within a step nothing is recomputed. */
 const step = 200

@@ -93,3 +93,110 @@ test('cycles among thousands are laid out as well', () => {
   const ring = Array.from({ length: 3000 }, (_, index): [number, number] => [index, (index + 1) % 3000])
   expect(layOut(request(ring, 3000)).positions).toHaveLength(3000)
 })
+
+/** The positions across the layout. */
+const crossOf = (positions: readonly (readonly [number, number])[], nodes: readonly number[], axis: 0 | 1) =>
+  nodes.map((node) => Math.round(positions[node]?.[axis] ?? Number.NaN))
+
+test('what every way leads through stands on one line, past loops, branches and dead ends', () => {
+  // 0 → 1 → (2, 3) → 4 → 5 → 6 → 8 → 9; 5 leads back to 1 and 9 to itself, 6 → 9 passes over 8, and 7 is a dead end.
+  const edges: [number, number][] = [
+    [0, 1],
+    [1, 2],
+    [1, 3],
+    [2, 4],
+    [3, 4],
+    [4, 5],
+    [5, 1],
+    [1, 7],
+    [5, 6],
+    [6, 8],
+    [6, 9],
+    [8, 9],
+    [9, 9],
+  ]
+  for (const [direction, axis] of [
+    ['LR', 1],
+    ['TB', 0],
+  ] as const) {
+    const layout = layOut(request(edges, 10, { direction, space: { width: 4000, height: 4000 } }))
+    expect(new Set(crossOf(layout.positions, [0, 1, 4, 5, 6, 8, 9], axis)).size).toBe(1)
+    expect(overlapping(layout.positions)).toBe(0)
+    // The edge back runs below everything it passes, the one over a chain above it.
+    const beside = (at: number) => layout.bends[at]?.[1]?.[axis] ?? Number.NaN
+    const passed = crossOf(layout.positions, [1, 2, 3, 4, 5, 7], axis)
+    expect(beside(6)).toBeGreaterThan(Math.max(...passed) + (axis === 1 ? nodeSize.height : nodeSize.width))
+    expect(beside(10)).toBeLessThan(Math.min(...crossOf(layout.positions, [6, 8, 9], axis)))
+    expect([...(layout.outside ?? [])].sort((a, b) => a - b)).toEqual([6, 10, 12])
+  }
+})
+
+test('loops inside a loop have their edges at different distances', () => {
+  const layout = layOut(
+    request(
+      [
+        [0, 1],
+        [1, 2],
+        [2, 1],
+        [2, 3],
+        [3, 0],
+      ],
+      4,
+      { space: { width: 4000, height: 4000 } },
+    ),
+  )
+  const [inner, outer] = [layout.bends[2]?.[1]?.[1] ?? 0, layout.bends[4]?.[1]?.[1] ?? 0]
+  expect(outer).toBeGreaterThan(inner + 10)
+})
+
+test('nodes between the same neighbours are in the order of their definition', () => {
+  const count = 7
+  const fork = Array.from({ length: count }, (_, index): [number, number][] => [
+    [0, index + 1],
+    [index + 1, count + 1],
+  ]).flat()
+  // The order of the edges is not theirs.
+  const { positions } = layOut(request([...fork].reverse(), count + 2, { space: { width: 4000, height: 4000 } }))
+  const inOrder = crossOf(positions, [1, 2, 3, 4, 5, 6, 7], 1)
+  expect(inOrder).toEqual([...inOrder].sort((a, b) => a - b))
+  expect(overlapping(positions)).toBe(0)
+})
+
+test('a wide fan is broken into rows in the order of its definition, and shown larger for it', () => {
+  const count = 60
+  const fan = Array.from({ length: count }, (_, index): [number, number][] => [
+    [0, index + 1],
+    [index + 1, count + 1],
+  ]).flat()
+  for (const direction of ['LR', 'TB', 'auto'] as const) {
+    const layout = layOut(request(fan, count + 2, { direction }))
+    expect(overlapping(layout.positions)).toBe(0)
+    const zoom = Math.min(space.width / layout.size.width, space.height / layout.size.height)
+    expect(zoom).toBeGreaterThan(0.4)
+    const places = Array.from({ length: count }, (_, index) => layout.positions[index + 1] ?? [0, 0])
+    const asRead = [...places].sort((a, b) => a[1] - b[1] || a[0] - b[0])
+    expect(places).toEqual(asRead)
+  }
+})
+
+test('branches of different lengths are in the order of their definition, too', () => {
+  // Those of examples/engine-tour.json: two of two steps, and one of one.
+  const edges: [number, number][] = [
+    [0, 1],
+    [0, 2],
+    [0, 3],
+    [1, 4],
+    [4, 6],
+    [2, 5],
+    [5, 6],
+    [3, 6],
+  ]
+  for (const [direction, axis] of [
+    ['LR', 1],
+    ['TB', 0],
+  ] as const) {
+    const { positions } = layOut(request(edges, 7, { direction, space: { width: 4000, height: 4000 } }))
+    const inOrder = crossOf(positions, [1, 2, 3], axis)
+    expect(inOrder).toEqual([...inOrder].sort((a, b) => a - b))
+  }
+})

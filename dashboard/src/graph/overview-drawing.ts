@@ -75,7 +75,9 @@ export function drawOverview(context: CanvasRenderingContext2D, drawing: Drawing
       drawName(
         context,
         box,
-        item.kind === 'node' ? drawing.names(item.id) : `+${item.region.members.size}`,
+        item.kind === 'node'
+          ? drawing.names(item.id)
+          : `${drawing.names(item.region.ownerId)} +${item.region.members.size}`,
         status,
         palette,
       )
@@ -137,13 +139,27 @@ function drawName(
   palette: Palette,
 ): void {
   const room = nodeSize.width - 58
-  let text = name
-  if (context.measureText(text).width > room) {
-    while (text.length > 1 && context.measureText(`${text}…`).width > room) text = text.slice(0, -1)
-    text = `${text}…`
-  }
+  const lines = linesOf(name, (text) => context.measureText(text).width <= room)
   context.fillStyle = status === 'pending' || status === 'skipped' ? palette.dim : palette.ink
-  context.fillText(text, x + 52, y + nodeSize.height / 2 + 1)
+  const middle = y + nodeSize.height / 2 + 1
+  lines.forEach((line, at) => context.fillText(line, x + 52, middle + (at - (lines.length - 1) / 2) * lineHeight))
+}
+
+const lineHeight = 22
+
+/** A name in at most two lines, broken between words where there are some; what is too long for that is cut. */
+export function linesOf(name: string, fits: (text: string) => boolean): readonly string[] {
+  if (fits(name)) return [name]
+  const letters = [...name]
+  let count = letters.length
+  while (count > 1 && !fits(letters.slice(0, count).join(''))) count -= 1
+  const space = letters.lastIndexOf(' ', count)
+  const end = space > 0 ? space : count
+  const rest = letters.slice(end).join('').trimStart()
+  if (fits(rest)) return [letters.slice(0, end).join(''), rest]
+  const left = [...rest]
+  while (left.length > 1 && !fits(`${left.join('')}…`)) left.pop()
+  return [letters.slice(0, end).join(''), `${left.join('')}…`]
 }
 
 function outline(context: CanvasRenderingContext2D, [x, y]: Box, colour: string, zoom: number): void {

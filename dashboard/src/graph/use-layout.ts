@@ -1,7 +1,8 @@
 import { useEffect, useState } from 'react'
 
 import type { VisibleGraph } from './fold'
-import type { LaidOut } from './laid-out'
+import { type Entry, placeInside, roomFor } from './inside'
+import type { LaidOut, Opened } from './laid-out'
 import type { Direction, Layout, LayoutRequest } from './placement'
 
 let worker: Worker | undefined
@@ -28,6 +29,7 @@ export function useLayout(
   graph: VisibleGraph | undefined,
   direction: Direction | 'auto',
   space: { readonly width: number; readonly height: number } | undefined,
+  inside: ReadonlyMap<string, readonly Entry[]>,
 ): LaidOut | undefined {
   const [laidOut, setLaidOut] = useState<LaidOut>()
   // biome-ignore lint/correctness/useExhaustiveDependencies: a resized window does not move the nodes; `space` only chooses the direction at first.
@@ -42,8 +44,34 @@ export function useLayout(
       edges.push([from, to])
       drawn.push(edge)
     }
-    const request = { ids: graph.items.map(({ id }) => id), edges, direction, space }
-    return layOutAside(request, (layout) => setLaidOut({ graph: { ...graph, edges: drawn }, layout }))
-  }, [graph, direction, space === undefined])
+    const rooms = new Map(
+      [...inside].flatMap(([id, entries]) => {
+        const at = index.get(id)
+        return at === undefined ? [] : [[at, roomFor(entries.length)] as const]
+      }),
+    )
+    const request = { ids: graph.items.map(({ id }) => id), edges, direction, space, rooms }
+    return layOutAside(request, (layout) =>
+      setLaidOut({ graph: { ...graph, edges: drawn }, layout, inside: openedIn(layout, index, inside) }),
+    )
+  }, [graph, direction, space === undefined, inside])
   return laidOut
+}
+
+function openedIn(
+  layout: Layout,
+  index: ReadonlyMap<string, number>,
+  inside: ReadonlyMap<string, readonly Entry[]>,
+): readonly Opened[] {
+  return [...inside].flatMap(([id, entries]): Opened[] => {
+    const at = index.get(id)
+    const [position, room] = [layout.positions[at ?? -1], layout.rooms?.get(at ?? -1)]
+    if (position === undefined || room === undefined) return []
+    const [left, top] = position
+    const places = entries.map((_, each) => {
+      const [x, y] = placeInside(entries.length, each)
+      return [left + x, top + y] as const
+    })
+    return [{ id, frame: [left, top, left + room.width, top + room.height], entries, places }]
+  })
 }

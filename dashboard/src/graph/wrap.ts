@@ -14,7 +14,7 @@ type Point = readonly [number, number]
  */
 export function wrapped(layout: Layout, { space, edges }: LayoutRequest): Layout {
   const zoom = (size: Layout['size']) => Math.min(1, space.width / size.width, space.height / size.height)
-  if (layout.direction !== 'LR' || zoom(layout.size) >= wrapBelow) return layout
+  if (layout.direction !== 'LR' || (layout.blocks ?? 0) > 0 || zoom(layout.size) >= wrapBelow) return layout
   const columns = [...new Set(layout.positions.map(([x]) => Math.round(x)))].sort((a, b) => a - b)
   let best: Plan | undefined
   for (let rows = 2; rows <= Math.min(rowsAtMost, columns.length); rows += 1) {
@@ -66,7 +66,8 @@ function placed(layout: Layout, edges: LayoutRequest['edges'], { starts, rowHeig
     const row = rowOf(layout.positions[edges[index]?.[0] ?? 0]?.[0] ?? 0)
     return points.map((point) => move(point, row))
   })
-  return { ...layout, positions, bends, routes: corners.map((turned) => turned && rounded(turned)), size }
+  const rows = layout.positions.map(([x]) => rowOf(x))
+  return { ...layout, positions, bends, rows, routes: corners.map((turned) => turned && rounded(turned)), size }
 }
 
 /** The four corners between the source's side and the target's. */

@@ -1,5 +1,5 @@
-import type { FoundMemories, Memory, MemoryPage, SearchMemories } from '@relive/types'
-import { type FormEvent, useEffect, useState } from 'react'
+import type { Agent, AgentPage, FoundMemories, Memory, MemoryPage, SearchMemories } from '@relive/types'
+import { type FormEvent, useEffect, useId, useState } from 'react'
 
 import { useMay } from '../access/me'
 import { query, request } from '../api/http'
@@ -12,19 +12,23 @@ import { useText } from '../i18n/text'
 import { DeleteButton } from '../more/delete-button'
 import { PageFrame } from '../more/page-frame'
 import { useMoreText } from '../more/text'
-import { useRead } from '../more/use-read'
+import { usePaged } from '../more/use-read'
 import { reasonOf } from '../session/steering'
 import { catalog, loadCatalog } from '../sessions/catalog'
 import { useStore } from '../store/use-store'
 
-const foundAtMost = 50
+/** As at the server. */
+const foundAtMost = 100
+const scores = ['0.3', '0.5', '0.7', '0.8', '0.9'] as const
 const sessionPattern = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 
 /** Memories: those of a run, or those that are nearest to a text, with how near they are. */
 export function MemoriesPage({ options }: { options: PageOptions }) {
   const t = useText()
   const m = useMoreText()
-  const { text = '', group = '', agent = '', session = '' } = options
+  const { text = '', group = '', agent = '', session = '', score = '' } = options
+  const agents = usePaged<AgentPage, Agent>('/agents', (page) => page.agents).entries ?? []
+  const agentList = useId()
   const groups = useStore(catalog, (state) => state.groups)
   const [wanted, setWanted] = useState({ text, agent, session })
   const [turn, setTurn] = useState(0)
@@ -35,6 +39,7 @@ export function MemoriesPage({ options }: { options: PageOptions }) {
     setTurn(turn + 1)
   }
   const isSession = sessionPattern.test(session)
+  const names: Names = (id) => agents.find((each) => each.id === id)?.name ?? id
   return (
     <PageFrame title={m.memories} error={session !== '' && !isSession ? m.noSessionId : undefined}>
       <form className="filter-bar" role="search" onSubmit={submit}>
@@ -61,6 +66,7 @@ export function MemoriesPage({ options }: { options: PageOptions }) {
           aria-label={m.agentId}
           placeholder={m.agentId}
           maxLength={200}
+          list={agentList}
           value={wanted.agent}
           onChange={(event) => setWanted({ ...wanted, agent: event.target.value })}
         />
@@ -73,19 +79,40 @@ export function MemoriesPage({ options }: { options: PageOptions }) {
           value={wanted.session}
           onChange={(event) => setWanted({ ...wanted, session: event.target.value })}
         />
+        <datalist id={agentList}>
+          {agents.map(({ id, name }) => (
+            <option key={id} value={id}>
+              {name}
+            </option>
+          ))}
+        </datalist>
+        <select
+          aria-label={m.leastScore}
+          value={score}
+          onChange={(event) => adjustOptions({ score: event.target.value })}
+        >
+          <option value="">{m.anyScore}</option>
+          {scores.map((least) => (
+            <option key={least} value={least}>
+              {m.scoreFrom(least)}
+            </option>
+          ))}
+        </select>
         <button type="submit" className="primary">
           {m.search}
         </button>
       </form>
       <div className="more-body scroll" tabIndex={0} role="region" aria-label={m.memories}>
         {text === '' && !isSession && <p className="card empty">{m.memoriesIntro}</p>}
-        {text === '' && isSession && <OfSession sessionId={session} />}
+        {text === '' && isSession && <OfSession key={turn} sessionId={session} agentId={agent} names={names} />}
         {text !== '' && (
           <Found
             key={turn}
+            names={names}
             asked={{
               text,
               limit: foundAtMost,
+              ...(scores.some((least) => least === score) && { minScore: Number(score) }),
               ...(group !== '' && { groupId: group }),
               ...(agent !== '' && { agentId: agent }),
               ...(isSession && { sessionId: session }),
@@ -97,22 +124,44 @@ export function MemoriesPage({ options }: { options: PageOptions }) {
   )
 }
 
-function OfSession({ sessionId }: { sessionId: string }) {
+/** What an agent is called. */
+type Names = (agentId: string) => string
+
+interface OfSessionProps {
+  sessionId: string
+  agentId: string
+  names: Names
+}
+
+/** The memories of a run in the order of time, by pages. */
+function OfSession({ sessionId, agentId, names }: OfSessionProps) {
   const t = useText()
   const m = useMoreText()
-  const { value, error, reload } = useRead<MemoryPage>(`/sessions/${sessionId}/memories${query({ limit: 1000 })}`)
+  const { entries, error, hasMore, more, reload } = usePaged<MemoryPage, Memory>(
+    `/sessions/${sessionId}/memories${query({ agentId })}`,
+    (page) => page.memories,
+  )
   if (error !== undefined) return <p className="error-line">{error}</p>
-  if (value === undefined) return <p className="faint">{t.loading}</p>
+  if (entries === undefined) return <p className="faint">{t.loading}</p>
   return (
     <>
-      {value.memories.length === 0 && <p className="card empty">{m.noMemories}</p>}
-      <Memories memories={value.memories} onDeleted={reload} />
-      {value.nextAfter !== undefined && <p className="faint">{m.moreMemories(value.memories.length)}</p>}
+      {entries.length === 0 && <p className="card empty">{m.noMemories}</p>}
+      {entries.length > 0 && (
+        <p className="dim" role="status">
+          {m.listedMemories(entries.length, hasMore)}
+        </p>
+      )}
+      <Memories memories={entries} names={names} onDeleted={reload} />
+      {hasMore && (
+        <button type="button" className="quiet" onClick={more}>
+          {m.laterMemories}
+        </button>
+      )}
     </>
   )
 }
 
-function Found({ asked }: { asked: SearchMemories }) {
+function Found({ asked, names }: { asked: SearchMemories; names: Names }) {
   const t = useText()
   const m = useMoreText()
   const [found, setFound] = useState<FoundMemories>()
@@ -142,12 +191,19 @@ function Found({ asked }: { asked: SearchMemories }) {
       <p className="dim" role="status">
         {m.foundMemories(found.memories.length, found.method)}
       </p>
-      <Memories memories={found.memories} onDeleted={remove} />
+      {found.memories.length === foundAtMost && <p className="faint">{m.mostMemories(foundAtMost)}</p>}
+      <Memories memories={found.memories} names={names} onDeleted={remove} />
     </>
   )
 }
 
-function Memories({ memories, onDeleted }: { memories: readonly Memory[]; onDeleted: (id: string) => void }) {
+interface MemoriesProps {
+  memories: readonly Memory[]
+  names: Names
+  onDeleted(id: string): void
+}
+
+function Memories({ memories, names, onDeleted }: MemoriesProps) {
   const t = useText()
   const m = useMoreText()
   const mayDelete = useMay('administer')
@@ -169,7 +225,7 @@ function Memories({ memories, onDeleted }: { memories: readonly Memory[]; onDele
           {memory.metadata !== undefined && memory.metadata !== null && <ValueView value={memory.metadata} />}
           <div className="memory-foot faint num">
             <time dateTime={memory.createdAt}>{moment(memory.createdAt, Date.now(), t.locale)}</time>
-            {memory.agentId !== undefined && <span>{memory.agentId}</span>}
+            {memory.agentId !== undefined && <span>{names(memory.agentId)}</span>}
             {memory.sessionId !== undefined && (
               <a
                 className="figure-link"

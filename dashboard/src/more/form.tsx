@@ -7,6 +7,8 @@ import { useAction } from './use-action'
 interface FormDialogProps {
   title: string
   action: string
+  /** What its button says while it is being done. */
+  actionNow?: string
   /** What was entered can be sent. */
   isReady: boolean
   /** Sends it, and closes the dialog if nothing more is to be shown. */
@@ -16,7 +18,7 @@ interface FormDialogProps {
 }
 
 /** A dialog with a form that is sent to the server; what it refuses is said, and nothing entered is lost. */
-export function FormDialog({ title, action, isReady, onSubmit, onClose, children }: FormDialogProps) {
+export function FormDialog({ title, action, actionNow, isReady, onSubmit, onClose, children }: FormDialogProps) {
   const t = useText()
   const { isBusy, error, run } = useAction()
   return (
@@ -39,7 +41,7 @@ export function FormDialog({ title, action, isReady, onSubmit, onClose, children
             {t.cancelDialog}
           </button>
           <button type="submit" className="primary" disabled={!isReady || isBusy}>
-            {action}
+            {isBusy ? (actionNow ?? action) : action}
           </button>
         </div>
       </form>

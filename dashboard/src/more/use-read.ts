@@ -45,7 +45,7 @@ export function useRead<Value>(path: string | undefined, { keep = false } = {}):
   return { value: isOfPath || keep ? held?.value : undefined, error: isOfPath ? held?.error : undefined, reload }
 }
 
-interface Paged<Entry> {
+export interface Paged<Entry> {
   readonly entries: readonly Entry[] | undefined
   readonly error: string | undefined
   readonly hasMore: boolean
@@ -58,8 +58,14 @@ const pageSize = 200
 /** Pages that are held: more rows than anybody looks through. */
 const pagesAtMost = 25
 
-/** A list that comes in pages. `path` has no limit and no cursor of its own. */
-export function usePaged<Page extends { nextCursor?: string }, Entry>(
+/** What the next page is asked for with. */
+function cursorOf(page: { nextCursor?: string } | { nextAfter?: string }) {
+  if ('nextAfter' in page && page.nextAfter !== undefined) return { after: page.nextAfter }
+  return 'nextCursor' in page && page.nextCursor !== undefined ? { cursor: page.nextCursor } : undefined
+}
+
+/** A list that comes in pages. `path` has no limit and no cursor of its own; some lists call theirs `after`. */
+export function usePaged<Page extends { nextCursor?: string } | { nextAfter?: string }, Entry>(
   path: string | undefined,
   entriesOf: (page: Page) => readonly Entry[],
 ): Paged<Entry> {
@@ -73,16 +79,16 @@ export function usePaged<Page extends { nextCursor?: string }, Entry>(
     const controller = new AbortController()
     const read = async () => {
       const entries: Entry[] = []
-      let cursor: string | undefined
+      let cursor: Readonly<Record<string, string>> | undefined
       try {
         for (let page = 0; page < pages; page += 1) {
-          const asked = query({ limit: pageSize, cursor })
+          const asked = query({ limit: pageSize, ...cursor })
           const answer = await get<Page>(
             path.includes('?') ? path + asked.replace('?', '&') : path + asked,
             controller.signal,
           )
           entries.push(...entriesOf(answer))
-          cursor = answer.nextCursor
+          cursor = cursorOf(answer)
           if (cursor === undefined) break
         }
         if (!controller.signal.aborted) setHeld({ path, entries, hasMore: cursor !== undefined })

@@ -1,6 +1,7 @@
 import type { GraphNode, NodeStateSnapshot } from '@relive/types'
 import { useMemo } from 'react'
 import { useMay } from '../access/me'
+import { EditForkButton } from '../again/edit-fork-on-demand'
 import { ValueView } from '../context/value-view'
 import { cost, count } from '../format/number'
 import { duration, millis, position } from '../format/time'
@@ -84,6 +85,7 @@ function NodeDetails({ nodeId, node, planned }: NodeDetailsProps) {
       )}
       <section>
         <h3>{t.output}</h3>
+        {output !== undefined && <EditForkButton first={{ kind: 'output', nodeId }} />}
         {output === undefined ? <p className="faint">{t.noOutput}</p> : <ValueView value={output} />}
       </section>
       <section>

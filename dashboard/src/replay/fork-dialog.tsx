@@ -1,6 +1,8 @@
 import type { WorkflowSession } from '@relive/types'
 import { useState } from 'react'
 
+import { useMay } from '../access/me'
+import { EditFork } from '../again/edit-fork-on-demand'
 import { request } from '../api/http'
 import { noFilters, plainView } from '../app/address'
 import { goTo } from '../app/place'
@@ -17,6 +19,8 @@ interface ForkDialogProps {
 
 export function ForkDialog({ sessionId, revision, onClose }: ForkDialogProps) {
   const t = useText()
+  const mayEdit = useMay('edit')
+  const [isEditing, setEditing] = useState(false)
   const [isBusy, setBusy] = useState(false)
   const [error, setError] = useState<string>()
   // One key for all attempts of this dialog: a repeated request must not fork twice.
@@ -36,6 +40,7 @@ export function ForkDialog({ sessionId, revision, onClose }: ForkDialogProps) {
       setBusy(false)
     }
   }
+  if (isEditing) return <EditFork sessionId={sessionId} revision={revision} onClose={onClose} />
   return (
     <Dialog title={t.forkTitle} onClose={onClose}>
       <p>{t.forkIntro(revision)}</p>
@@ -48,6 +53,11 @@ export function ForkDialog({ sessionId, revision, onClose }: ForkDialogProps) {
         <button type="button" onClick={onClose}>
           {t.cancelDialog}
         </button>
+        {mayEdit && (
+          <button type="button" disabled={isBusy} onClick={() => setEditing(true)}>
+            {t.editFirst}
+          </button>
+        )}
         <button type="button" disabled={isBusy} onClick={() => void fork(true)}>
           {t.forkAndStart}
         </button>

@@ -1,9 +1,10 @@
-import type { DeletedSessions, Retention, RetentionRule, SessionSelection, SessionStatus } from '@relive/types'
+import type { DeletedSessions, Retention, RetentionEffect, RetentionRule, SessionSelection } from '@relive/types'
 import { useEffect, useState } from 'react'
 
 import { request } from '../api/http'
 import { count } from '../format/number'
 import { moment } from '../format/time'
+import type { MoreText } from '../i18n/more-en'
 import { useText } from '../i18n/text'
 import { Choice } from '../more/form'
 import { PageFrame } from '../more/page-frame'
@@ -13,12 +14,14 @@ import { useRead } from '../more/use-read'
 import { catalog, loadCatalog } from '../sessions/catalog'
 import { useStore } from '../store/use-store'
 import { ConfirmDialog } from '../ui/confirm-dialog'
+import { Checks, TextField } from '../ui/fields'
 import { Icon } from '../ui/icon'
 import { type Draft, draftOf, ends, isValid, ruleOf, selectionOf } from './rules'
 
 const rulesAtMost = 100
+const effects: readonly RetentionEffect[] = ['delete', 'archive']
 
-/** The rules by which old sessions are deleted, what they have removed, and what they would. */
+/** The rules by which old sessions are deleted or archived, what they have done, and what they would do. */
 export function RetentionPage() {
   const m = useMoreText()
   const { value, error, reload } = useRead<Retention>('/retention')
@@ -95,7 +98,7 @@ function Rules({ retention, onSaved }: { retention: Retention; onSaved: () => vo
       {isAsking && (
         <ConfirmDialog
           title={m.applyRules}
-          consequence={m.applyConsequence}
+          consequence={consequenceOf(drafts, m)}
           action={m.save}
           onConfirm={() => void store()}
           onClose={() => setAsking(false)}
@@ -117,36 +120,31 @@ function Rule({ number, draft, stored, onChange }: RuleProps) {
   const m = useMoreText()
   const { workflows, groups } = useStore(catalog, (state) => state)
   const isStored = stored !== undefined && JSON.stringify(ruleOf(draftOf(stored))) === JSON.stringify(ruleOf(draft))
-  const toggle = (status: SessionStatus, isOn: boolean) =>
-    onChange({ ...draft, statuses: ends.filter((each) => (each === status ? isOn : draft.statuses.includes(each))) })
   return (
     <section className="card rule" aria-label={m.ruleNumber(number)}>
       <div className="rule-fields">
-        <label>
-          {m.olderThanDays}
-          <input
-            type="number"
-            min={0}
-            max={36_500}
-            step="any"
-            value={draft.days}
-            aria-invalid={!isValid({ ...draft, statuses: ends })}
-            onChange={(event) => onChange({ ...draft, days: event.target.value })}
-          />
-        </label>
-        <fieldset className="checks">
-          <legend>{t.statusFilter}</legend>
-          {ends.map((status) => (
-            <label key={status}>
-              <input
-                type="checkbox"
-                checked={draft.statuses.includes(status)}
-                onChange={(event) => toggle(status, event.target.checked)}
-              />
-              {t.status[status]}
-            </label>
-          ))}
-        </fieldset>
+        <Choice
+          label={m.effect}
+          value={draft.action}
+          entries={effects.map((id) => ({ id, name: m.effects[id] }))}
+          onChange={(action) => onChange({ ...draft, action: action as RetentionEffect })}
+        />
+        <TextField
+          label={m.olderThanDays}
+          type="number"
+          min={0}
+          max={36_500}
+          step="any"
+          aria-invalid={!isValid({ ...draft, statuses: ends })}
+          value={draft.days}
+          onChange={(days) => onChange({ ...draft, days })}
+        />
+        <Checks
+          label={t.statusFilter}
+          entries={ends.map((id) => ({ id, name: t.status[id] }))}
+          chosen={draft.statuses}
+          onChange={(statuses) => onChange({ ...draft, statuses })}
+        />
         <Choice
           label={t.workflow}
           none={m.any}
@@ -161,25 +159,22 @@ function Rule({ number, draft, stored, onChange }: RuleProps) {
           entries={groups}
           onChange={(groupId) => onChange({ ...draft, groupId })}
         />
-        <label>
-          {m.tag}
-          <input
-            maxLength={64}
-            placeholder={m.any}
-            value={draft.tag}
-            onChange={(event) => onChange({ ...draft, tag: event.target.value })}
-          />
-        </label>
+        <TextField
+          label={m.tag}
+          maxLength={64}
+          placeholder={m.any}
+          value={draft.tag}
+          onChange={(tag) => onChange({ ...draft, tag })}
+        />
       </div>
       <div className="rule-foot num">
-        {draft.action === 'archive' && <span>{m.archives}</span>}
         <Matching
           selection={isValid(draft) ? selectionOf(ruleOf(draft), Date.now()) : undefined}
           rule={JSON.stringify(ruleOf(draft))}
         />
         {isStored && (
           <span className="faint">
-            {m.removedBy(count(stored.removed ?? 0))}
+            {m.removedBy[stored.action ?? 'delete'](count(stored.removed ?? 0))}
             {stored.lastRemovedAt !== undefined &&
               ` · ${m.lastRemoved(moment(stored.lastRemovedAt, Date.now(), t.locale))}`}
           </span>
@@ -199,7 +194,14 @@ function Rule({ number, draft, stored, onChange }: RuleProps) {
   )
 }
 
-/** How many sessions a rule would delete now: counted by the server, which deletes none. */
+/** What it means to save these rules. */
+function consequenceOf(drafts: readonly Draft[], m: MoreText): string {
+  const archives = drafts.some(({ action }) => action === 'archive')
+  if (!drafts.some(({ action }) => action === 'delete')) return archives ? m.applyArchive : m.applyNothing
+  return archives ? m.applyBoth : m.applyDelete
+}
+
+/** How many sessions a rule applies to now: counted by the server, by a deletion that deletes none. */
 function Matching({ selection, rule }: { selection: SessionSelection | undefined; rule: string }) {
   const m = useMoreText()
   const [found, setFound] = useState<{ rule: string; counted: DeletedSessions }>()

@@ -2,6 +2,7 @@ import type { Usage } from '@relive/types'
 import type { ReactNode } from 'react'
 
 import { AgainButtons } from '../again/again'
+import { EditForkButton } from '../again/edit-fork-on-demand'
 import { UsageTable } from '../context/usage-table'
 import { ValueView } from '../context/value-view'
 import { moment } from '../format/time'
@@ -26,7 +27,9 @@ export function RunPanel() {
       <AgainButtons />
       {isReplay && <p className="faint">{t.ofNow}</p>}
       <Value title={t.inputs} value={entity?.inputs} none={entity && t.noInputs} />
-      <Value title={t.proposal} value={entity?.proposal} none={entity && t.noProposal} />
+      <Value title={t.proposal} value={entity?.proposal} none={entity && t.noProposal}>
+        <EditForkButton first={{ kind: 'proposal' }} />
+      </Value>
       <Value title={t.outputs} value={entity?.outputs} none={entity && t.noOutputs} />
       <Facts />
       {session?.metadata !== undefined && <Value title={t.metadata} value={session.metadata} none={undefined} />}
@@ -59,12 +62,21 @@ function Failure() {
   )
 }
 
-function Value({ title, value, none }: { title: string; value: unknown; none: string | undefined }) {
+interface ValueProps {
+  title: string
+  value: unknown
+  none: string | undefined
+  /** What can be done with it. */
+  children?: ReactNode
+}
+
+function Value({ title, value, none, children }: ValueProps) {
   const isNone = value === undefined || value === null
   if (isNone && none === undefined) return null
   return (
     <section>
       <h2 className="section">{title}</h2>
+      {!isNone && children}
       {isNone && <p className="faint">{none}</p>}
       {typeof value === 'string' && <LazyMarkdown text={value} />}
       {!isNone && typeof value !== 'string' && <ValueView value={value} />}

@@ -1,13 +1,13 @@
 import type { Overlap, Schedule, ScheduleFields } from '@relive/types'
 import { useId, useMemo, useState } from 'react'
 
-import { request } from '../api/http'
-import { readJson } from '../format/json'
 import { useText } from '../i18n/text'
-import { Choice, FormDialog } from '../more/form'
+import { EntityDialog } from '../more/entity-dialog'
+import { Choice } from '../more/form'
 import { useMoreText } from '../more/text'
 import { catalog } from '../sessions/catalog'
 import { useStore } from '../store/use-store'
+import { isJsonOrEmpty, JsonField, jsonMember, jsonText, TextField, textMember } from '../ui/fields'
 import { explainCron, isTimezone, timezones } from './cron'
 
 const overlaps: readonly Overlap[] = ['skip', 'allow', 'cancelRunning']
@@ -31,57 +31,43 @@ export function ScheduleDialog({ schedule, onSaved, onClose }: ScheduleDialogPro
   const [name, setName] = useState(schedule?.name ?? '')
   const [cron, setCron] = useState(schedule?.cron ?? '0 9 * * MON-FRI')
   const [timezone, setTimezone] = useState(schedule?.timezone ?? Intl.DateTimeFormat().resolvedOptions().timeZone)
-  const [inputs, setInputs] = useState(
-    schedule?.inputs === undefined ? '' : JSON.stringify(schedule.inputs, undefined, 2),
-  )
+  const [inputs, setInputs] = useState(jsonText(schedule?.inputs))
   const [overlap, setOverlap] = useState<Overlap>(schedule?.overlap ?? 'skip')
   const [catchUp, setCatchUp] = useState(String(schedule?.catchUpSeconds ?? catchUpByDefault))
-  const [key] = useState(() => `schedule-${Date.now()}-${Math.random()}`)
   const chosen = workflowId || (workflows[0]?.id ?? '')
-  const areInputsFine = inputs.trim() === '' || readJson(inputs) !== undefined
-  const submit = async () => {
-    const body: ScheduleFields = {
-      workflowId: chosen,
-      cron: cron.trim(),
-      timezone: timezone.trim(),
-      overlap,
-      enabled: schedule?.enabled ?? true,
-      catchUpSeconds: Number(catchUp),
-      ...(name.trim() !== '' && { name: name.trim() }),
-      ...(inputs.trim() !== '' && { inputs: readJson(inputs) }),
-    }
-    if (schedule === undefined) await request('POST', '/schedules', { body, headers: { 'idempotency-key': key } })
-    else await request('PUT', `/schedules/${schedule.id}`, { body })
-    onSaved()
-    onClose()
-  }
+  const body = (): ScheduleFields => ({
+    workflowId: chosen,
+    cron: cron.trim(),
+    timezone: timezone.trim(),
+    overlap,
+    enabled: schedule?.enabled ?? true,
+    catchUpSeconds: Number(catchUp),
+    ...textMember('name', name),
+    ...jsonMember('inputs', inputs),
+  })
   return (
-    <FormDialog
-      title={schedule === undefined ? m.newSchedule : m.editOf(schedule.name ?? m.schedules)}
-      action={schedule === undefined ? m.create : m.save}
-      isReady={chosen !== '' && cron.trim() !== '' && isTimezone(timezone.trim()) && areInputsFine}
-      onSubmit={submit}
+    <EntityDialog
+      path="/schedules"
+      entity={schedule && { id: schedule.id, name: schedule.name ?? m.schedules }}
+      newTitle={m.newSchedule}
+      isReady={chosen !== '' && cron.trim() !== '' && isTimezone(timezone.trim()) && isJsonOrEmpty(inputs)}
+      body={body}
+      onSaved={onSaved}
       onClose={onClose}
     >
       {workflows.length === 0 && <p>{m.noWorkflows}</p>}
       <Choice label={t.workflow} value={chosen} entries={workflows} onChange={setWorkflowId} />
-      <label>
-        {m.nameOptional}
-        <input maxLength={200} value={name} onChange={(event) => setName(event.target.value)} />
-        <span className="faint hint">{m.scheduleNameHint}</span>
-      </label>
-      <label>
-        {m.cron}
-        <input
-          className="mono"
-          required
-          maxLength={256}
-          spellCheck={false}
-          value={cron}
-          onChange={(event) => setCron(event.target.value)}
-        />
-        <span className="faint hint">{m.cronHint}</span>
-      </label>
+      <TextField label={m.nameOptional} hint={m.scheduleNameHint} maxLength={200} value={name} onChange={setName} />
+      <TextField
+        label={m.cron}
+        hint={m.cronHint}
+        className="mono"
+        required
+        maxLength={256}
+        spellCheck={false}
+        value={cron}
+        onChange={setCron}
+      />
       <label>
         {m.timezone}
         <input
@@ -98,18 +84,7 @@ export function ScheduleDialog({ schedule, onSaved, onClose }: ScheduleDialogPro
         </datalist>
       </label>
       <Firings cron={cron} timezone={timezone.trim()} />
-      <label>
-        {t.inputs}
-        <textarea
-          rows={3}
-          className="mono"
-          placeholder={t.inputsHint}
-          value={inputs}
-          aria-invalid={!areInputsFine}
-          onChange={(event) => setInputs(event.target.value)}
-        />
-        {!areInputsFine && <span className="error-line">{t.invalidJson}</span>}
-      </label>
+      <JsonField label={t.inputs} rows={3} placeholder={t.inputsHint} value={inputs} onChange={setInputs} />
       <label>
         {m.overlap}
         <select value={overlap} onChange={(event) => setOverlap(event.target.value as Overlap)}>
@@ -120,19 +95,17 @@ export function ScheduleDialog({ schedule, onSaved, onClose }: ScheduleDialogPro
           ))}
         </select>
       </label>
-      <label>
-        {m.catchUp}
-        <input
-          type="number"
-          required
-          min={0}
-          max={catchUpAtMost}
-          value={catchUp}
-          onChange={(event) => setCatchUp(event.target.value)}
-        />
-        <span className="faint hint">{m.catchUpHint}</span>
-      </label>
-    </FormDialog>
+      <TextField
+        label={m.catchUp}
+        hint={m.catchUpHint}
+        type="number"
+        required
+        min={0}
+        max={catchUpAtMost}
+        value={catchUp}
+        onChange={setCatchUp}
+      />
+    </EntityDialog>
   )
 }
 

@@ -8,14 +8,12 @@ import { linkTo } from '../app/place'
 import { sessionCode } from '../app/session-code'
 import { ahead, millis, moment } from '../format/time'
 import { useText } from '../i18n/text'
-import { DeleteButton } from '../more/delete-button'
-import { PageFrame } from '../more/page-frame'
+import { ListPage, ListTable, RowActions } from '../more/list-page'
 import { useMoreText } from '../more/text'
 import { usePaged } from '../more/use-read'
 import { reasonOf } from '../session/steering'
 import { catalog, loadCatalog } from '../sessions/catalog'
 import { useStore } from '../store/use-store'
-import { Icon } from '../ui/icon'
 import { showNotice } from '../ui/notices'
 import { explainCron } from './cron'
 import { ScheduleDialog } from './schedule-dialog'
@@ -25,11 +23,8 @@ const refreshMs = 10_000
 /** The schedules of the project: when they are due next, and what came of the last time. */
 export function SchedulesPage() {
   const m = useMoreText()
-  const { entries, error, hasMore, more, reload } = usePaged<SchedulePage, Schedule>(
-    '/schedules',
-    (page) => page.schedules,
-  )
-  const [edited, setEdited] = useState<Schedule | 'new'>()
+  const list = usePaged<SchedulePage, Schedule>('/schedules', (page) => page.schedules)
+  const { entries, reload } = list
   const [run, setRun] = useState<Schedule>()
   const workflows = useStore(catalog, (state) => state.workflows)
   useEffect(() => void loadCatalog(), [])
@@ -40,68 +35,43 @@ export function SchedulesPage() {
   }, [entries])
   const workflow = workflows.find(({ id }) => id === run?.workflowId)
   return (
-    <PageFrame
+    <ListPage<Schedule>
       title={m.schedules}
-      error={error}
-      actions={
-        <button type="button" className="primary" onClick={() => setEdited('new')}>
-          <Icon name="plus" />
-          {m.newSchedule}
-        </button>
-      }
+      error={list.error}
+      makes={m.newSchedule}
+      form={(schedule, close) => <ScheduleDialog schedule={schedule} onSaved={reload} onClose={close} />}
     >
-      <div className="more-body scroll" tabIndex={0} role="region" aria-label={m.schedules}>
-        <div className="card scroll" tabIndex={0} role="region" aria-label={m.tableOf(m.schedules)}>
-          <table className="plain num">
-            <thead>
-              <tr>
-                <th scope="col">{m.name}</th>
-                <th scope="col">{m.when}</th>
-                <th scope="col">{m.nextRun}</th>
-                <th scope="col">{m.lastRun}</th>
-                <th scope="col">
-                  <span className="visually-hidden">{m.actions}</span>
-                </th>
-              </tr>
-            </thead>
-            <tbody>
-              {entries?.map((schedule) => (
-                <Row
-                  key={schedule.id}
-                  schedule={schedule}
-                  workflow={workflows.find(({ id }) => id === schedule.workflowId)?.name}
-                  onEdit={() => setEdited(schedule)}
-                  onRun={() => setRun(schedule)}
-                  onChange={reload}
-                />
-              ))}
-            </tbody>
-          </table>
-          {entries?.length === 0 && <p className="empty">{m.noSchedules}</p>}
-          {entries === undefined && error === undefined && <p className="empty">{m.reading}</p>}
-          {hasMore && (
-            <button type="button" className="quiet" onClick={more}>
-              {m.moreRows}
-            </button>
+      {(edit) => (
+        <div className="card">
+          <ListTable
+            name={m.schedules}
+            columns={[m.name, m.when, m.nextRun, m.lastRun]}
+            list={list}
+            empty={m.noSchedules}
+            isNumeric
+          >
+            {entries?.map((schedule) => (
+              <Row
+                key={schedule.id}
+                schedule={schedule}
+                workflow={workflows.find(({ id }) => id === schedule.workflowId)?.name}
+                onEdit={() => edit(schedule)}
+                onRun={() => setRun(schedule)}
+                onChange={reload}
+              />
+            ))}
+          </ListTable>
+          {run !== undefined && workflow !== undefined && (
+            <RunDialog
+              title={m.runOf(run.name ?? workflow.name)}
+              source={{ workflow, name: run.name, inputs: run.inputs }}
+              prepare={sessionCode.load}
+              onClose={() => setRun(undefined)}
+            />
           )}
         </div>
-      </div>
-      {edited !== undefined && (
-        <ScheduleDialog
-          schedule={edited === 'new' ? undefined : edited}
-          onSaved={reload}
-          onClose={() => setEdited(undefined)}
-        />
       )}
-      {run !== undefined && workflow !== undefined && (
-        <RunDialog
-          title={m.runOf(run.name ?? workflow.name)}
-          source={{ workflow, name: run.name, inputs: run.inputs }}
-          prepare={sessionCode.load}
-          onClose={() => setRun(undefined)}
-        />
-      )}
-    </PageFrame>
+    </ListPage>
   )
 }
 
@@ -201,10 +171,13 @@ function Row({ schedule, workflow, onEdit, onRun, onChange }: RowProps) {
           >
             {isEnabled ? t.pause : t.resume}
           </button>
-          <button type="button" aria-label={m.editOf(name)} onClick={onEdit}>
-            {m.edit}
-          </button>
-          <DeleteButton name={name} path={`/schedules/${id}`} consequence={m.deleteSchedule} onDeleted={onChange} />
+          <RowActions
+            name={name}
+            path={`/schedules/${id}`}
+            consequence={m.deleteSchedule}
+            onEdit={onEdit}
+            onDeleted={onChange}
+          />
         </span>
       </td>
     </tr>

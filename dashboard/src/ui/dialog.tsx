@@ -5,12 +5,14 @@ import { Icon } from './icon'
 
 interface DialogProps {
   title: string
+  /** For what needs room. */
+  isWide?: boolean
   onClose(): void
   children: ReactNode
 }
 
 /** The browser's own dialog: it traps the focus, closes on Escape, and restores the focus. */
-export function Dialog({ title, onClose, children }: DialogProps) {
+export function Dialog({ title, isWide = false, onClose, children }: DialogProps) {
   const t = useText()
   const element = useRef<HTMLDialogElement>(null)
   const titleId = useId()
@@ -22,11 +24,12 @@ export function Dialog({ title, onClose, children }: DialogProps) {
   return (
     <dialog
       ref={element}
-      className="dialog"
+      className={isWide ? 'dialog wide' : 'dialog'}
       aria-labelledby={titleId}
       onCancel={onClose}
       onMouseDown={(event) => {
-        if (event.target === element.current) onClose()
+        // Much that was written would be lost by a slip.
+        if (event.target === element.current && !isWide) onClose()
       }}
     >
       <div className="dialog-body">

@@ -6,6 +6,7 @@ import { noFilters, plainView } from '../app/address'
 import { adjustOptions, linkTo } from '../app/place'
 import { ahead, duration, millis, moment } from '../format/time'
 import { useText } from '../i18n/text'
+import { ListTable } from '../more/list-page'
 import { useMoreText } from '../more/text'
 import { useAction } from '../more/use-action'
 import { usePaged } from '../more/use-read'
@@ -20,10 +21,11 @@ export function Deliveries({ webhook, status }: { webhook: Webhook; status: stri
   const t = useText()
   const m = useMoreText()
   const asked = statuses.find((known) => known === status)
-  const { entries, error, hasMore, more, reload } = usePaged<DeliveryPage, Delivery>(
+  const list = usePaged<DeliveryPage, Delivery>(
     `/webhooks/${webhook.id}/deliveries${query({ status: asked })}`,
     (page) => page.deliveries,
   )
+  const { entries, error, reload } = list
   const test = useAction()
   const isWaiting = entries?.some((delivery) => delivery.status === 'pending') === true
   useInterval(reload, isWaiting ? pendingMs : idleMs)
@@ -58,34 +60,17 @@ export function Deliveries({ webhook, status }: { webhook: Webhook; status: stri
           {error ?? test.error}
         </p>
       )}
-      <div className="scroll" tabIndex={0} role="region" aria-label={m.tableOf(m.deliveries)}>
-        <table className="plain num">
-          <thead>
-            <tr>
-              <th scope="col">{m.time}</th>
-              <th scope="col">{m.event}</th>
-              <th scope="col">{m.state}</th>
-              <th scope="col">{m.attempts}</th>
-              <th scope="col">{m.answer}</th>
-              <th scope="col">
-                <span className="visually-hidden">{m.actions}</span>
-              </th>
-            </tr>
-          </thead>
-          <tbody>
-            {entries?.map((delivery) => (
-              <Row key={delivery.id} delivery={delivery} onRetried={reload} />
-            ))}
-          </tbody>
-        </table>
-      </div>
-      {entries === undefined && error === undefined && <p className="empty">{t.loading}</p>}
-      {entries?.length === 0 && <p className="empty">{m.noDeliveries}</p>}
-      {hasMore && (
-        <button type="button" className="quiet" onClick={more}>
-          {m.moreRows}
-        </button>
-      )}
+      <ListTable
+        name={m.deliveries}
+        columns={[m.time, m.event, m.state, m.attempts, m.answer]}
+        list={list}
+        empty={m.noDeliveries}
+        isNumeric
+      >
+        {entries?.map((delivery) => (
+          <Row key={delivery.id} delivery={delivery} onRetried={reload} />
+        ))}
+      </ListTable>
     </section>
   )
 }

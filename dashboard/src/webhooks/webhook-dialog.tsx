@@ -1,13 +1,14 @@
 import type { CreatedWebhook, Webhook, WebhookType, WriteWebhook } from '@relive/types'
 import { useState } from 'react'
 
-import { request } from '../api/http'
 import { useText } from '../i18n/text'
-import { Choice, FormDialog } from '../more/form'
+import { EntityDialog } from '../more/entity-dialog'
+import { Choice } from '../more/form'
 import { useMoreText } from '../more/text'
 import { catalog } from '../sessions/catalog'
 import { useStore } from '../store/use-store'
 import { Dialog } from '../ui/dialog'
+import { Checks, TextField, textMember } from '../ui/fields'
 import { SecretField } from '../ui/secret-field'
 
 /** As in docs/webhooks.md. */
@@ -22,6 +23,7 @@ const types: readonly WebhookType[] = [
   'review.requested',
   'review.answered',
 ]
+const typeEntries = types.map((id) => ({ id, name: id }))
 const usual: readonly WebhookType[] = ['session.completed', 'session.failed', 'review.requested']
 
 interface WebhookDialogProps {
@@ -42,8 +44,6 @@ export function WebhookDialog({ webhook, onSaved, onClose }: WebhookDialogProps)
   const [groupId, setGroupId] = useState(webhook?.filter?.groupId ?? '')
   const [tag, setTag] = useState(webhook?.filter?.tag ?? '')
   const [made, setMade] = useState<CreatedWebhook>()
-  // One key for all attempts of this dialog: a repeated request must not create a second one.
-  const [key] = useState(() => `webhook-${Date.now()}-${Math.random()}`)
   if (made !== undefined) {
     return (
       <Dialog title={m.newWebhook} onClose={onClose}>
@@ -64,63 +64,45 @@ export function WebhookDialog({ webhook, onSaved, onClose }: WebhookDialogProps)
       </Dialog>
     )
   }
-  const submit = async () => {
-    const filter = {
+  const body = (): WriteWebhook => ({
+    url: url.trim(),
+    types: [...chosen],
+    filter: {
       ...(workflowId !== '' && { workflowId }),
       ...(groupId !== '' && { groupId }),
-      ...(tag.trim() !== '' && { tag: tag.trim() }),
-    }
-    const body: WriteWebhook = { url: url.trim(), types: [...chosen], filter, enabled: webhook?.enabled ?? true }
-    if (webhook !== undefined) {
-      await request('PUT', `/webhooks/${webhook.id}`, { body })
-      onSaved(webhook.id)
-      onClose()
-      return
-    }
-    const created = await request<CreatedWebhook>('POST', '/webhooks', { body, headers: { 'idempotency-key': key } })
-    setMade(created)
-    onSaved(created.id)
-  }
+      ...textMember('tag', tag),
+    },
+    enabled: webhook?.enabled ?? true,
+  })
   return (
-    <FormDialog
-      title={webhook === undefined ? m.newWebhook : m.editOf(webhook.url)}
-      action={webhook === undefined ? m.create : m.save}
+    <EntityDialog<CreatedWebhook>
+      path="/webhooks"
+      entity={webhook && { id: webhook.id, name: webhook.url }}
+      newTitle={m.newWebhook}
       isReady={url.trim() !== '' && chosen.length > 0}
-      onSubmit={submit}
+      body={body}
+      onSaved={(saved) => {
+        onSaved(saved.id)
+        if (webhook !== undefined) return true
+        setMade(saved)
+        // The secret is to be seen.
+        return false
+      }}
       onClose={onClose}
     >
-      <label>
-        {m.address}
-        <input
-          type="url"
-          required
-          maxLength={2000}
-          placeholder="https://example.org/relive"
-          value={url}
-          onChange={(event) => setUrl(event.target.value)}
-        />
-      </label>
-      <fieldset className="checks">
-        <legend>{m.events}</legend>
-        {types.map((type) => (
-          <label key={type}>
-            <input
-              type="checkbox"
-              checked={chosen.includes(type)}
-              onChange={(event) =>
-                setChosen(types.filter((each) => (each === type ? event.target.checked : chosen.includes(each))))
-              }
-            />
-            {type}
-          </label>
-        ))}
-      </fieldset>
+      <TextField
+        label={m.address}
+        type="url"
+        required
+        maxLength={2000}
+        placeholder="https://example.org/relive"
+        value={url}
+        onChange={setUrl}
+      />
+      <Checks label={m.events} entries={typeEntries} chosen={chosen} onChange={setChosen} />
       <Choice label={t.workflow} none={m.any} value={workflowId} entries={workflows} onChange={setWorkflowId} />
       <Choice label={t.group} none={m.any} value={groupId} entries={groups} onChange={setGroupId} />
-      <label>
-        {m.tag}
-        <input maxLength={64} placeholder={m.any} value={tag} onChange={(event) => setTag(event.target.value)} />
-      </label>
-    </FormDialog>
+      <TextField label={m.tag} maxLength={64} placeholder={m.any} value={tag} onChange={setTag} />
+    </EntityDialog>
   )
 }

@@ -5,14 +5,12 @@ import { request } from '../api/http'
 import type { PageOptions } from '../app/more-address'
 import { adjustOptions } from '../app/place'
 import { useText } from '../i18n/text'
-import { DeleteButton } from '../more/delete-button'
-import { PageFrame } from '../more/page-frame'
+import { ListPage, ListTable, RowActions } from '../more/list-page'
 import { useMoreText } from '../more/text'
 import { usePaged } from '../more/use-read'
 import { reasonOf } from '../session/steering'
 import { catalog, loadCatalog } from '../sessions/catalog'
 import { useStore } from '../store/use-store'
-import { Icon } from '../ui/icon'
 import { showNotice } from '../ui/notices'
 import { Deliveries } from './deliveries'
 import { WebhookDialog } from './webhook-dialog'
@@ -20,68 +18,45 @@ import { WebhookDialog } from './webhook-dialog'
 /** The webhooks of the project, and what was sent to the chosen one. */
 export function WebhooksPage({ options }: { options: PageOptions }) {
   const m = useMoreText()
-  const { entries, error, hasMore, more, reload } = usePaged<WebhookPage, Webhook>('/webhooks', (page) => page.webhooks)
-  const [edited, setEdited] = useState<Webhook | 'new'>()
+  const list = usePaged<WebhookPage, Webhook>('/webhooks', (page) => page.webhooks)
+  const { entries, reload } = list
   const chosen = entries?.find(({ id }) => id === options['id']) ?? entries?.[0]
   useEffect(() => void loadCatalog(), [])
+  const choose = (id: string) => {
+    adjustOptions({ id })
+    reload()
+  }
   return (
-    <PageFrame
+    <ListPage<Webhook>
       title={m.webhooks}
-      error={error}
-      actions={
-        <button type="button" className="primary" onClick={() => setEdited('new')}>
-          <Icon name="plus" />
-          {m.newWebhook}
-        </button>
-      }
+      error={list.error}
+      makes={m.newWebhook}
+      form={(webhook, close) => <WebhookDialog webhook={webhook} onSaved={choose} onClose={close} />}
     >
-      <div className="more-body scroll" tabIndex={0} role="region" aria-label={m.webhooks}>
-        <div className="card scroll" tabIndex={0} role="region" aria-label={m.tableOf(m.webhooks)}>
-          <table className="plain">
-            <thead>
-              <tr>
-                <th scope="col">{m.address}</th>
-                <th scope="col">{m.events}</th>
-                <th scope="col">{m.filter}</th>
-                <th scope="col">{m.state}</th>
-                <th scope="col">
-                  <span className="visually-hidden">{m.actions}</span>
-                </th>
-              </tr>
-            </thead>
-            <tbody>
+      {(edit) => (
+        <>
+          <div className="card">
+            <ListTable
+              name={m.webhooks}
+              columns={[m.address, m.events, m.filter, m.state]}
+              list={list}
+              empty={m.noWebhooks}
+            >
               {entries?.map((webhook) => (
                 <Row
                   key={webhook.id}
                   webhook={webhook}
                   isChosen={webhook === chosen}
-                  onEdit={() => setEdited(webhook)}
+                  onEdit={() => edit(webhook)}
                   onChange={reload}
                 />
               ))}
-            </tbody>
-          </table>
-          {entries?.length === 0 && <p className="empty">{m.noWebhooks}</p>}
-          {entries === undefined && error === undefined && <p className="empty">{m.reading}</p>}
-          {hasMore && (
-            <button type="button" className="quiet" onClick={more}>
-              {m.moreRows}
-            </button>
-          )}
-        </div>
-        {chosen !== undefined && <Deliveries key={chosen.id} webhook={chosen} status={options['status'] ?? ''} />}
-      </div>
-      {edited !== undefined && (
-        <WebhookDialog
-          webhook={edited === 'new' ? undefined : edited}
-          onSaved={(id) => {
-            adjustOptions({ id })
-            reload()
-          }}
-          onClose={() => setEdited(undefined)}
-        />
+            </ListTable>
+          </div>
+          {chosen !== undefined && <Deliveries key={chosen.id} webhook={chosen} status={options['status'] ?? ''} />}
+        </>
       )}
-    </PageFrame>
+    </ListPage>
   )
 }
 
@@ -139,10 +114,13 @@ function Row({ webhook, isChosen, onEdit, onChange }: RowProps) {
           >
             {enabled ? m.disable : m.enable}
           </button>
-          <button type="button" aria-label={m.editOf(url)} onClick={onEdit}>
-            {m.edit}
-          </button>
-          <DeleteButton name={url} path={`/webhooks/${id}`} consequence={m.deleteWebhook} onDeleted={onChange} />
+          <RowActions
+            name={url}
+            path={`/webhooks/${id}`}
+            consequence={m.deleteWebhook}
+            onEdit={onEdit}
+            onDeleted={onChange}
+          />
         </span>
       </td>
     </tr>
