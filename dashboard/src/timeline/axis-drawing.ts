@@ -35,7 +35,7 @@ export function drawAxis(surface: CanvasRenderingContext2D, place: AxisPlace, co
     const [left, right] = [x(placeOf(axis, from)), x(placeOf(axis, to))]
     if (right < 0 || left > width) continue
     drawGap(surface, Math.max(0, left), Math.min(width, right), ruler, height, colours)
-    const text = duration(to - from)
+    const text = `+${duration(to - from)}`
     const half = surface.measureText(text).width / 2 + labelMargin
     const middle = Math.min(width - half, Math.max(half, (left + right) / 2))
     if (taken.some(([begin, end]) => middle - half < end && middle + half > begin)) continue
@@ -47,7 +47,9 @@ export function drawAxis(surface: CanvasRenderingContext2D, place: AxisPlace, co
   for (const { at, label } of ticksIn(axis, span, ((span.to - span.from) / width) * apart)) {
     const left = x(at)
     surface.fillStyle = colours.line
-    surface.fillRect(Math.round(left), 0, 1, height)
+    // A line does not go through what stands on the ruler.
+    const top = taken.some(([begin, until]) => left > begin && left < until) ? ruler : 0
+    surface.fillRect(Math.round(left), top, 1, height - top)
     const end = left + surface.measureText(label).width + 2 * labelMargin
     if (label === '' || end > width || taken.some(([begin, until]) => left < until && end > begin)) continue
     taken.push([left, end])
