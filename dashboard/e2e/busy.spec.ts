@@ -50,6 +50,48 @@ test('a run of thousands of rounds has no more elements than one of a few, and t
   expect(await elements(page)).toBeLessThan(before + 120)
 })
 
+/** What it costs to look closely: zooming and panning with thousands of bars in view, at every frame. */
+test('thousands of bars are zoomed and panned, and nothing is rendered for it', async ({ page, server }) => {
+  const { id } = await server.post<{ id: string }>('/sessions', {})
+  await server.post(`/sessions/${id}/control`, { action: 'start' })
+  await rounds(server, id, 0, 1500)
+  await page.goto(`${server.address}/sessions/${id}?panel=context`)
+  await expect(page.getByRole('button', { name: /^read:/ })).toBeVisible()
+  await expect.poll(() => drawn(page)).toBeGreaterThan(100)
+  const before = await page.locator('.timeline *').count()
+  const { fps, changed } = await page.evaluate(
+    () =>
+      new Promise<{ fps: number; changed: number }>((resolve) => {
+        const area = document.querySelector('.gantt-area')
+        const names = document.querySelector('.gantt-scroll')
+        if (area === null || names === null) throw new Error('there is no timeline')
+        let changed = 0
+        new MutationObserver((records) => (changed += records.length)).observe(names, {
+          childList: true,
+          subtree: true,
+        })
+        const { left, top, width } = area.getBoundingClientRect()
+        const [clientX, clientY] = [left + width / 2, top + 10]
+        const turn = (more: WheelEventInit) =>
+          area.dispatchEvent(new WheelEvent('wheel', { bubbles: true, cancelable: true, clientX, clientY, ...more }))
+        const began = performance.now()
+        let frames = 0
+        const frame = (now: number) => {
+          frames += 1
+          if (now - began > 3000) return resolve({ fps: frames / ((now - began) / 1000), changed })
+          if (frames % 2 === 0) turn({ ctrlKey: true, deltaY: frames % 120 < 60 ? -8 : 8 })
+          else turn({ deltaX: frames % 80 < 40 ? 30 : -30 })
+          requestAnimationFrame(frame)
+        }
+        requestAnimationFrame(frame)
+      }),
+  )
+  console.log(`    zooming and panning 4,500 bars: ${Math.round(fps)} frames a second`)
+  expect(changed).toBe(0)
+  // The frame on the scrubber.
+  expect(await page.locator('.timeline *').count()).toBeLessThanOrEqual(before + 1)
+})
+
 test('a hundred and fifty events a second are drawn smoothly', async ({ page, server }) => {
   const { id } = await server.post<{ id: string }>('/sessions', {})
   await server.post(`/sessions/${id}/control`, { action: 'start' })

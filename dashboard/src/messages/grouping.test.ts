@@ -1,7 +1,7 @@
 import type { GraphDefinition, Message, WorkflowSession } from '@relive/types'
 import { expect, test } from 'vitest'
 
-import type { Lanes } from '../timeline/lanes'
+import { barOf, lanesOf } from '../timeline/test-bars'
 import { groupMessages, parallelNodes } from './grouping'
 
 const at = (second: number) => Date.UTC(2026, 0, 1, 0, 0, second)
@@ -21,9 +21,8 @@ function message(id: string, nodeId: string, second: number): Message {
   }
 }
 
-const bar = (attempt: number, from: number) =>
-  ({ from: at(from), to: undefined, attempt, during: 'running', status: 'running', revision: 1 }) as const
-const lanes: Lanes = new Map([['pro', { id: 'pro', bars: [bar(1, 0), bar(2, 10)] }]])
+const bar = (attempt: number, from: number) => barOf(at(from), undefined, { attempt, revision: 1 })
+const lanes = lanesOf({ pro: [bar(1, 0), bar(2, 10)] })
 const session = {
   nodes: { pro: { id: 'pro', name: 'Affirmative', type: 'agent', status: 'completed' } },
 } as unknown as WorkflowSession

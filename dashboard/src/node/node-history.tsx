@@ -1,7 +1,8 @@
-import { duration, millis, position } from '../format/time'
+import { duration, position } from '../format/time'
 import { useText } from '../i18n/text'
 import { useMoment, useOpenSession, useSession } from '../session/session-context'
 import { StatusIcon } from '../status/status-icon'
+import { viewOf } from '../timeline/timeline-view'
 import { TickingText } from '../ui/ticking-text'
 
 /** The newest intervals that are listed; a loop can have thousands. */
@@ -10,10 +11,11 @@ const shownAtMost = 60
 /** The intervals of a node, newest first; each is a link to the moment at which it began. */
 export function NodeHistory({ nodeId }: { nodeId: string }) {
   const t = useText()
-  const { player } = useOpenSession()
+  const { store, player } = useOpenSession()
   const moment = useMoment()
   const lane = useSession((state) => state.lanes.get(nodeId))
-  const start = useSession((state) => state.live?.startedAt ?? state.live?.createdAt)
+  const isKnown = useSession((state) => state.live !== undefined)
+  const { start } = viewOf(store).axis()
   // Rendered again when the moment changes, to leave out later intervals.
   useSession((state) => state.replay?.state?.revision)
   const now = moment()
@@ -21,7 +23,7 @@ export function NodeHistory({ nodeId }: { nodeId: string }) {
     .filter(({ from }) => from <= now + 1)
     .slice(-shownAtMost)
     .reverse()
-  if (bars.length === 0 || start === undefined) return <p className="faint">{t.none}</p>
+  if (bars.length === 0 || !isKnown) return <p className="faint">{t.none}</p>
   return (
     <ol className="history num">
       {bars.map((bar) => {
@@ -36,7 +38,7 @@ export function NodeHistory({ nodeId }: { nodeId: string }) {
               <StatusIcon status={status} />
               <span>{t.status[status]}</span>
               <span className="faint">{bar.attempt > 1 ? `×${bar.attempt}` : ''}</span>
-              <span className="faint">{position(bar.from - millis(start))}</span>
+              <span className="faint">{position(bar.from - start)}</span>
               <span>
                 <TickingText text={() => duration((isOpen ? moment() : (bar.to ?? moment())) - bar.from)} />
               </span>

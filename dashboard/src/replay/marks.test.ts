@@ -1,9 +1,10 @@
 import { expect, test } from 'vitest'
 
-import type { Bar, Lanes } from '../timeline/lanes'
+import { axisOf } from '../timeline/axis'
+import { type Bar, type Lanes, noLanes } from '../timeline/lanes'
 import { marksOf } from './marks'
 
-const domain = { start: 0, end: 1000 }
+const axis = axisOf({ start: 0, now: 1000, end: 1000, lanes: noLanes }, { by: 'time', shortensIdle: true })
 const lanesOf = (...bars: Partial<Bar>[]): Lanes =>
   new Map([
     [
@@ -29,7 +30,7 @@ const lanesOf = (...bars: Partial<Bar>[]): Lanes =>
 test('changes, errors and reviews each have their mark', () => {
   const marks = marksOf(
     lanesOf({ from: 100, to: 300, status: 'failed' }, { from: 500, during: 'suspended', status: 'suspended' }),
-    domain,
+    axis,
   )
   expect(marks).toEqual([
     { kind: 'change', at: 0.1 },
@@ -40,7 +41,7 @@ test('changes, errors and reviews each have their mark', () => {
 
 test('on one spot the graver mark stays, and the number of marks is bounded', () => {
   const bars = Array.from({ length: 5000 }, (_, index) => ({ from: index / 5, to: index / 5 + 0.1 }))
-  const marks = marksOf(lanesOf(...bars, { from: 500, to: 500, status: 'failed' }), domain, 100)
+  const marks = marksOf(lanesOf(...bars, { from: 500, to: 500, status: 'failed' }), axis, 100)
   expect(marks.length).toBeLessThanOrEqual(101)
   expect(marks.filter(({ kind }) => kind === 'error')).toHaveLength(1)
 })

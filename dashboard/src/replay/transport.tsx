@@ -2,14 +2,14 @@ import { useState } from 'react'
 
 import { useMay } from '../access/me'
 import { link } from '../app/client'
-import { knownNow } from '../app/known-now'
 import { adjustView, usePlace } from '../app/place'
 import { position } from '../format/time'
 import { useText } from '../i18n/text'
 import { useMoment, useOpenSession, useReadableSession, useSession } from '../session/session-context'
-import { runSpan, shownSession } from '../session/state'
+import { shownSession } from '../session/state'
 import { hasEnded } from '../status/status'
 import { useStore } from '../store/use-store'
+import { viewOf } from '../timeline/timeline-view'
 import { Icon } from '../ui/icon'
 import { TickingText } from '../ui/ticking-text'
 import { ForkDialog } from './fork-dialog'
@@ -32,7 +32,7 @@ export function Transport() {
   const [forkAt, setForkAt] = useState<number>()
   // Read when it is needed: while a run continues, the rendered value is slightly old.
   const revisionNow = () => shownSession(store.shown())?.revision
-  const startOf = () => runSpan(store.shown().live, knownNow()).start
+  const startOf = () => viewOf(store).axis().start
   const comparing = place.page === 'session' && place.view.compareWith !== undefined
   return (
     <div className="transport" role="group" aria-label={t.replayed}>

@@ -1,14 +1,17 @@
 import type { NodeStatus } from '@relive/types'
 import { expect, test } from 'vitest'
 
-import { drawLane, type Surface } from './bars-drawing'
-import type { Bar } from './lanes'
+import { axisOf } from './axis'
+import { type BarPlace, barAt, drawLane, extentOf, type Surface } from './bars-drawing'
+import { type Bar, noLanes } from './lanes'
+import { wholeOf } from './span'
 
-const colours = { status: { completed: 'green', failed: 'red', running: 'blue', suspended: 'amber' } } as {
-  status: Record<NodeStatus, string>
-}
+const statuses = { completed: 'green', failed: 'red', running: 'blue', suspended: 'amber' }
+const colours = { status: statuses as Record<NodeStatus, string>, ink: 'black' }
+const axis = axisOf({ start: 0, now: 1000, end: 1000, lanes: noLanes }, { by: 'time', shortensIdle: true })
+const whole: BarPlace = { axis, span: wholeOf(axis), width: 100, now: 900 }
 
-function drawn(bars: readonly Bar[], width = 100) {
+function drawn(bars: readonly Bar[], place: Partial<BarPlace> = {}) {
   const boxes: [string, number, number][] = []
   let strokes = 0
   const surface = {
@@ -22,7 +25,7 @@ function drawn(bars: readonly Bar[], width = 100) {
     moveTo: () => {},
     lineTo: () => {},
   } as unknown as Surface & { fillStyle: string }
-  drawLane(surface, { id: 'a', bars }, 0, { domain: { start: 0, end: 1000 }, width, now: 900 }, colours)
+  drawLane(surface, { id: 'a', bars }, 0, { ...whole, ...place }, colours)
   return { boxes, strokes: () => strokes }
 }
 
@@ -33,6 +36,7 @@ const bar = (from: number, to: number | undefined, status: Bar['status'] = 'comp
   during: status === 'suspended' ? 'suspended' : 'running',
   status,
   revision: 1,
+  endRevision: 2,
 })
 
 test('a bar is as long as it lasted, one that lasts reaches to now, and none is too short to be seen', () => {
@@ -55,4 +59,24 @@ test('of two thousand rounds, no more are drawn than there is room for, and ever
   const { boxes } = drawn(rounds)
   expect(boxes.length).toBeLessThan(110)
   expect(boxes.filter(([colour]) => colour === 'red')).toHaveLength(1)
+})
+
+test('only what is in view is drawn, and nothing is drawn far beside it', () => {
+  const bars = [bar(0, 100), bar(200, 400), bar(410, 900), bar(950, 960)]
+  const { boxes } = drawn(bars, { span: { from: 300, to: 500 }, width: 1000 })
+  expect(boxes).toEqual([
+    ['green', -12, 512],
+    ['green', 550, 462],
+  ])
+})
+
+test('a pointer finds the bar that it is on, or else the nearest, but none far away', () => {
+  const bars = [bar(100, 200), bar(230, 230, 'failed'), bar(500, undefined, 'running')]
+  const at = (x: number) => barAt({ id: 'a', bars }, x, whole)
+  expect(at(15)).toBe(bars[0])
+  expect(at(20.5)).toBe(bars[0])
+  expect(at(24)).toBe(bars[1])
+  expect(at(40)).toBeUndefined()
+  expect(at(89)).toBe(bars[2])
+  expect(extentOf(bar(230, 230), whole)).toEqual([23, 26])
 })

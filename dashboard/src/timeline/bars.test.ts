@@ -13,11 +13,11 @@ test('intervals of work and waiting become bars, drawn as what they led to', () 
     { status: 'suspended', attempt: 2, from: time(5), to: time(9), fromRevision: 5 },
     { status: 'running', attempt: 2, from: time(9), fromRevision: 6 },
   ])
-  expect(bars.map(({ status, during, attempt, revision }) => [status, during, attempt, revision])).toEqual([
-    ['failed', 'running', 1, 2],
-    ['completed', 'running', 2, 4],
-    ['suspended', 'suspended', 2, 5],
-    ['running', 'running', 2, 6],
+  expect(bars.map((bar) => [bar.status, bar.during, bar.attempt, bar.revision, bar.endRevision])).toEqual([
+    ['failed', 'running', 1, 2, 3],
+    ['completed', 'running', 2, 4, 5],
+    ['suspended', 'suspended', 2, 5, 6],
+    ['running', 'running', 2, 6, undefined],
   ])
   expect(bars.at(-1)?.to).toBeUndefined()
 })

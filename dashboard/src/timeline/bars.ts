@@ -37,6 +37,7 @@ export function barsOf(intervals: readonly NodeInterval[]): readonly Bar[] {
       during: status,
       status: drawnAs(status, then),
       revision: fromRevision,
+      endRevision: to === undefined ? undefined : next?.fromRevision,
     })
   })
   return bars

@@ -1,82 +1,88 @@
 import { useVirtualizer } from '@tanstack/react-virtual'
-import { memo, type PointerEvent, useEffect, useMemo, useRef } from 'react'
+import { type PointerEvent, useEffect, useMemo, useRef } from 'react'
 
-import { duration } from '../format/time'
+import { knownNow } from '../app/known-now'
 import { useText } from '../i18n/text'
 import { instanceOf, nodeName } from '../node/instances'
-import { selectedFrom, selectNode, useSelectedNode } from '../session/selection'
+import { selectedFrom, useSelectedNode } from '../session/selection'
 import { useOpenSession, useReadableSession, useSession } from '../session/session-context'
-import { BarsCanvas } from './bars-canvas'
-import { axisLabel, axisTicks, fraction } from './domain'
-import { inOrder, type Lane } from './lanes'
-import { deepest, nest } from './nested'
-import { useDomain, useMovingMoment } from './use-domain'
+import { BarTip } from './bar-tip'
+import { BarsArea } from './bars-area'
+import { laneHeight } from './bars-drawing'
+import { LaneRow } from './lane-row'
+import { inOrder } from './lanes'
+import { foldsAround, nest, unfolded } from './nested'
+import { shareIn } from './span'
+import { targetAt } from './target'
+import { TimelineCanvas } from './timeline-canvas'
+import { TimelineTools } from './timeline-tools'
+import { useAxis, useMovingMoment, useTimelineView, useView } from './use-axis'
+import { onWheel } from './use-gestures'
+import { useZoom } from './use-zoom'
 
-/** As high as a target has to be that can be hit. */
-const laneHeight = 24
-/** Further to the right, the label of a tick would be clipped. */
-const labelsUpTo = 0.97
-const percent = (share: number) => `${(share * 100).toFixed(3)}%`
-
-/** The intervals in which each node ran and waited. Clicking anywhere seeks to that moment. */
+/** The intervals in which each node ran and waited, steps below what they are steps of. */
 export function Gantt() {
   const t = useText()
-  const { player } = useOpenSession()
-  const domain = useDomain()
+  const axis = useAxis()
+  const view = useTimelineView()
   const lanes = useReadableSession((state) => state.lanes)
   const live = useReadableSession((state) => state.live)
   const graph = useSession((state) => state.graph)
   const isReplay = useSession((state) => state.replay !== undefined)
+  const folded = useView((shared) => shared.folded)
   const selected = useSelectedNode()
   const nodes = live?.nodes
-  const ordered = useMemo(() => nest(inOrder(lanes, graph), nodes), [lanes, graph, nodes])
-  const isNested = ordered.some(({ depth }) => depth > 0)
+  const all = useMemo(() => nest(inOrder(lanes, graph), nodes), [lanes, graph, nodes])
+  const rows = useMemo(() => unfolded(all, folded), [all, folded])
+  const parents = useMemo(() => all.filter(({ inside }) => inside > 0).map(({ lane }) => lane.id), [all])
+  const isNested = parents.length > 0
   const scroller = useRef<HTMLDivElement>(null)
-  const area = useRef<HTMLDivElement>(null)
+  const cursor = useRef<HTMLDivElement>(null)
+  const moment = useRef<number>(undefined)
+  const zoom = useZoom(view, moment)
   const list = useVirtualizer({
-    count: ordered.length,
+    count: rows.length,
     getScrollElement: () => scroller.current,
     estimateSize: () => laneHeight,
     overscan: 8,
   })
-  useMovingMoment((moment) => area.current?.style.setProperty('--at', String(fraction(domain, moment))))
+  useMovingMoment((at) => {
+    const before = moment.current
+    moment.current = at
+    const { from, to } = view.span()
+    // What was followed is followed on.
+    if (before !== undefined && before !== at && before >= from && before <= to) view.reveal(at)
+    cursor.current?.style.setProperty('--at', shareIn(view.span(), at).toFixed(5))
+  })
   // biome-ignore lint/correctness/useExhaustiveDependencies: only a new choice scrolls; lanes that move or are added meanwhile do not.
   useEffect(() => {
-    const index = ordered.findIndex(({ lane }) => lane.id === selected)
-    if (index >= 0 && selectedFrom() !== 'timeline') list.scrollToIndex(index, { align: 'auto' })
+    if (selected === undefined || selectedFrom() === 'timeline') return
+    const around = foldsAround(all, folded, selected)
+    if (around.length > 0) view.fold(new Set([...folded].filter((id) => !around.includes(id))))
+    const index = rows.findIndex(({ lane }) => lane.id === selected)
+    if (index >= 0) list.scrollToIndex(index, { align: 'auto' })
   }, [selected])
+  useEffect(() => {
+    const element = scroller.current
+    const leave = () => {
+      if (view.pointed?.byKeys === false) view.point(undefined)
+    }
+    element?.addEventListener('scroll', leave, { passive: true })
+    return () => element?.removeEventListener('scroll', leave)
+  }, [view])
 
-  const seekTo = (event: PointerEvent) => {
-    const box = area.current?.getBoundingClientRect()
-    if (box === undefined || box.width === 0) return
-    const share = Math.min(1, Math.max(0, (event.clientX - box.left) / box.width))
-    player.seek({ at: Math.round(domain.start + share * (domain.end - domain.start)) })
-  }
-  const ticks = axisTicks(domain, 8)
-  const length = domain.end - domain.start
   return (
-    <div className="gantt">
-      <div className="gantt-axis num" aria-hidden="true">
-        {ticks
-          .filter((offset) => offset / length <= labelsUpTo)
-          .map((offset) => (
-            <span key={offset} style={{ left: percent(offset / length) }}>
-              {axisLabel(offset)}
-            </span>
-          ))}
-      </div>
-      <div className="gantt-lines" aria-hidden="true">
-        {ticks.map((offset) => (
-          <i key={offset} className="gantt-line" style={{ left: percent(offset / length) }} />
-        ))}
-      </div>
+    <div className={`gantt${isNested ? ' nested' : ''}`}>
+      <TimelineTools zoom={zoom} parents={parents} />
+      <TimelineCanvas lanes={rows} axis={axis} scroller={scroller} />
+      <Ruler />
       <div className="gantt-scroll" ref={scroller} tabIndex={0} role="region" aria-label={t.timeline}>
-        {ordered.length === 0 && <p className="empty">{t.noTimeline}</p>}
+        {rows.length === 0 && <p className="empty">{t.noTimeline}</p>}
         <div className="virtual" style={{ height: list.getTotalSize() }}>
           {list.getVirtualItems().map(({ index, start }) => {
-            const placed = ordered[index]
+            const placed = rows[index]
             if (placed === undefined) return null
-            const { lane, depth } = placed
+            const { lane, depth, inside } = placed
             return (
               <div
                 key={lane.id}
@@ -86,57 +92,55 @@ export function Gantt() {
                 <LaneRow
                   lane={lane}
                   name={nodeName(lane.id, live, graph)}
-                  depth={isNested ? Math.min(depth, deepest) : undefined}
+                  depth={isNested ? depth : undefined}
+                  inside={inside}
+                  isFolded={inside > 0 && folded.has(lane.id)}
                 />
               </div>
             )
           })}
+          <BarsArea
+            lanes={rows}
+            axis={axis}
+            scroller={scroller}
+            onRow={(row) => list.scrollToIndex(row, { align: 'auto' })}
+          />
         </div>
       </div>
-      <BarsCanvas lanes={ordered} domain={domain} laneHeight={laneHeight} scroller={scroller} />
-      <div
-        ref={area}
-        className={`gantt-area${isReplay ? ' replayed' : ''}`}
-        aria-hidden="true"
-        onPointerDown={(event) => {
-          if (event.button !== 0) return
-          event.currentTarget.setPointerCapture(event.pointerId)
-          seekTo(event)
-        }}
-        onPointerMove={(event) => {
-          if (event.currentTarget.hasPointerCapture(event.pointerId)) seekTo(event)
-        }}
-        onWheel={(event) => scroller.current?.scrollBy({ top: event.deltaY })}
-      >
+      <div ref={cursor} className={`gantt-cursor${isReplay ? ' replayed' : ''}`} aria-hidden="true">
         <i className="gantt-ahead" />
         <i className="gantt-now" />
       </div>
+      <BarTip />
     </div>
   )
 }
 
-interface LaneRowProps {
-  lane: Lane
-  name: string
-  /** How far it is set in; `undefined` where no lane is. */
-  depth: number | undefined
-}
-
-const LaneRow = memo(function LaneRow({ lane, name, depth }: LaneRowProps) {
-  const t = useText()
-  const words = lane.bars
-    .slice(-20)
-    .map(({ status, from, to }) => `${t.status[status]}${to === undefined ? '' : ` ${duration(to - from)}`}`)
+/** Above the lanes, dragging moves the moment, however closely one looks. */
+function Ruler() {
+  const view = useTimelineView()
+  const { player } = useOpenSession()
+  const ruler = useRef<HTMLDivElement>(null)
+  useEffect(() => (ruler.current === null ? undefined : onWheel(ruler.current, view)), [view])
+  const seek = ({ clientX, currentTarget }: PointerEvent) => {
+    const { left, width } = currentTarget.getBoundingClientRect()
+    const { from, to } = view.span()
+    const share = Math.min(1, Math.max(0, (clientX - left) / Math.max(1, width)))
+    player.seek(targetAt(view.axis(), from + share * (to - from), knownNow()))
+  }
   return (
-    <button
-      type="button"
-      className={`lane-name${depth === undefined ? '' : ' nested'}`}
-      style={depth === undefined ? undefined : { paddingLeft: 10 + 12 * depth }}
-      aria-label={`${name}: ${words.join(', ')}`}
-      title={name}
-      onClick={() => selectNode(lane.id, 'timeline')}
-    >
-      {name}
-    </button>
+    <div
+      ref={ruler}
+      className="gantt-ruler"
+      aria-hidden="true"
+      onPointerDown={(event) => {
+        if (event.button !== 0) return
+        event.currentTarget.setPointerCapture(event.pointerId)
+        seek(event)
+      }}
+      onPointerMove={(event) => {
+        if (event.currentTarget.hasPointerCapture(event.pointerId)) seek(event)
+      }}
+    />
   )
-})
+}

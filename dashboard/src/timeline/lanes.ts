@@ -14,8 +14,10 @@ export interface Bar {
   readonly during: 'running' | 'suspended'
   /** The status that is drawn: how it ended, or what it is. */
   readonly status: NodeStatus
-  /** The revision at which it began; `undefined` if only the state was received, not the event. */
+  /** The revision at which it began; `undefined` if only its times are known. */
   readonly revision: number | undefined
+  /** The revision at which it ended; `undefined` while it lasts, too. */
+  readonly endRevision: number | undefined
 }
 
 /** The intervals of one node, in chronological order. */
@@ -62,7 +64,7 @@ export function withInherited(lanes: Lanes, parent: Lanes): Lanes {
     const own = lanes.get(id)?.bars ?? []
     const began = own[0]?.from
     const earlier = bars.filter(({ from, to }) => (began === undefined ? to !== undefined : from < began))
-    const closed = earlier.map((bar) => ({ ...bar, to: bar.to ?? began, revision: undefined }))
+    const closed = earlier.map((bar) => ({ ...bar, to: bar.to ?? began, revision: undefined, endRevision: undefined }))
     if (closed.length > 0) all.set(id, laneOf(id, [...closed, ...own]))
   }
   return all
@@ -76,28 +78,38 @@ function advanceLane(lane: Lane | undefined, node: NodeStateSnapshot, at: number
   if (node.status === 'running' || node.status === 'suspended') {
     if (isOpen && last.during === node.status && last.attempt === attempt) return lane
     const began = last === undefined || last.attempt !== attempt ? (millis(node.startedAt) ?? at) : at
-    const bar: Bar = { from: began, to: undefined, attempt, during: node.status, status: node.status, revision }
-    return laneOf(node.id, [...ended(bars, last?.attempt === attempt ? last.during : 'completed', began), bar])
+    const bar: Bar = {
+      from: began,
+      to: undefined,
+      attempt,
+      during: node.status,
+      status: node.status,
+      revision,
+      endRevision: undefined,
+    }
+    const then = last?.attempt === attempt ? last.during : 'completed'
+    return laneOf(node.id, [...ended(bars, then, began, revision), bar])
   }
   if (!isDone(node.status)) return lane
   const to = millis(node.completedAt) ?? at
-  if (isOpen && last.attempt === attempt) return laneOf(node.id, ended(bars, node.status, to))
+  if (isOpen && last.attempt === attempt) return laneOf(node.id, ended(bars, node.status, to, revision))
   // The whole attempt took place between the two states; or there was none, if the node was skipped before it began.
   const from = millis(node.startedAt)
   if (from === undefined || (last !== undefined && last.attempt >= attempt)) return lane
-  return laneOf(node.id, [...bars, { from, to, attempt, during: 'running', status: node.status, revision }])
+  const bar: Bar = { from, to, attempt, during: 'running', status: node.status, revision, endRevision: revision }
+  return laneOf(node.id, [...bars, bar])
 }
 
 function laneOf(id: string, bars: readonly Bar[]): Lane {
   return { id, bars: bars.length > barsAtMost ? bars.slice(-barsAtMost) : bars }
 }
 
-function ended(bars: readonly Bar[], status: NodeStatus, to: number): readonly Bar[] {
+function ended(bars: readonly Bar[], status: NodeStatus, to: number, endRevision: number): readonly Bar[] {
   const last = bars.at(-1)
   if (last === undefined || last.to !== undefined) return bars
   // A wait is drawn as a wait, whatever its answer.
   const shown = last.during === 'suspended' || status === 'suspended' || status === 'running' ? last.during : status
-  return [...bars.slice(0, -1), { ...last, to, status: shown === 'running' ? 'completed' : shown }]
+  return [...bars.slice(0, -1), { ...last, to, status: shown === 'running' ? 'completed' : shown, endRevision }]
 }
 
 /** The lanes in the order in which the nodes first ran; instances come after their node. */

@@ -1,7 +1,7 @@
 import type { NodeStateSnapshot } from '@relive/types'
 import { expect, test } from 'vitest'
 
-import { nest } from './nested'
+import { foldsAround, nest, unfolded } from './nested'
 
 const lane = (id: string) => ({ id, bars: [] })
 
@@ -30,4 +30,25 @@ test('ten thousand lanes are put in order at once', () => {
   const ids = Array.from({ length: 10_000 }, (_, index) => `n${index}`)
   const parents = Object.fromEntries(ids.map((id, index) => [id, index === 0 ? undefined : `n${(index / 10) | 0}`]))
   expect(nest(ids.map(lane), nodes(parents)).length).toBe(10_000)
+})
+
+test('a folded lane hides all that is below it, and says how much that is', () => {
+  const parents = { a: undefined, a1: 'a', a11: 'a1', a12: 'a1', a2: 'a', b: undefined, b1: 'b' }
+  const lanes = nest(Object.keys(parents).map(lane), nodes(parents))
+  expect(lanes.map(({ lane: { id }, inside }) => `${id} ${inside}`)).toEqual([
+    'a 4',
+    'a1 2',
+    'a11 0',
+    'a12 0',
+    'a2 0',
+    'b 1',
+    'b1 0',
+  ])
+  const ids = (...folded: string[]) => unfolded(lanes, new Set(folded)).map(({ lane: { id } }) => id)
+  expect(ids('a1')).toEqual(['a', 'a1', 'a2', 'b', 'b1'])
+  expect(ids('a', 'a1', 'b')).toEqual(['a', 'b'])
+  expect(ids('gone')).toHaveLength(7)
+  expect(foldsAround(lanes, new Set(['a', 'a1', 'b']), 'a12')).toEqual(['a', 'a1'])
+  expect(foldsAround(lanes, new Set(['a', 'a1', 'b']), 'a2')).toEqual(['a'])
+  expect(foldsAround(lanes, new Set(['a1']), 'a1')).toEqual([])
 })

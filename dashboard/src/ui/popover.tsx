@@ -10,6 +10,8 @@ interface PopoverProps {
 }
 
 const edge = 8
+/** What most menus need. */
+const enough = 260
 
 /** A button and what it opens: the browser's own popover, which closes on Escape, on a click elsewhere, and alone. */
 export function Popover({ children, label, className = '', content }: PopoverProps) {
@@ -21,12 +23,16 @@ export function Popover({ children, label, className = '', content }: PopoverPro
     const [from, to] = [button.current, panel.current]
     setOpen(newState === 'open')
     if (newState !== 'open' || from === null || to === null) return
-    const { left, right, bottom } = from.getBoundingClientRect()
+    const { left, right, top, bottom } = from.getBoundingClientRect()
     const isRight = left + right > innerWidth
-    to.style.top = `${bottom + 4}px`
+    // Near the lower edge it opens upwards.
+    const below = innerHeight - bottom - 4 - edge
+    const isAbove = below < enough && top - 4 - edge > below
+    to.style.top = isAbove ? 'auto' : `${bottom + 4}px`
+    to.style.bottom = isAbove ? `${innerHeight - top + 4}px` : 'auto'
     to.style.left = isRight ? 'auto' : `${Math.max(edge, left)}px`
     to.style.right = isRight ? `${Math.max(edge, innerWidth - right)}px` : 'auto'
-    to.style.maxHeight = `${innerHeight - bottom - 4 - edge}px`
+    to.style.maxHeight = `${isAbove ? top - 4 - edge : below}px`
   }
   return (
     <>
