@@ -1,7 +1,7 @@
 //! What the server does per second, per change, per viewer, each beside a plain way of doing it.
 //!
 //! ```text
-//! cargo bench --bench relive                  everything, some ten minutes
+//! cargo bench --bench relive                  everything, some fifteen minutes
 //! cargo bench --bench relive -- write         durable changes per second
 //! cargo bench --bench relive -- fleet         the same in 500, 5,000 and 50,000 sessions, and creations
 //! cargo bench --bench relive -- few           a lone command, 50 and 400 commands in flight over 500 sessions
@@ -9,7 +9,9 @@
 //! cargo bench --bench relive -- parked        an idle server beside 100,000 parked runs
 //! cargo bench --bench relive -- access        the same with a key, and a request with one
 //! cargo bench --bench relive -- flood         a command beside a flood in another session
-//! cargo bench --bench relive -- fanout        from a command to the last of 1,000 viewers
+//! cargo bench --bench relive -- fanout        from a command to the last of 1 to 9,000 viewers
+//! cargo bench --bench relive -- stalled       the same beside 1,000 viewers that do not read
+//! cargo bench --bench relive -- storm         9,000 viewers come back to another server at once
 //! cargo bench --bench relive -- streams       the same to 500 streams of server-sent events, beside sockets
 //! cargo bench --bench relive -- tokens        chunks of a message that is being written, to 100 viewers
 //! cargo bench --bench relive -- memory        what an idle viewer costs
@@ -48,7 +50,9 @@ mod plain;
 mod readers;
 mod replay;
 mod second;
+mod stalled;
 mod statistics;
+mod storm;
 mod streams;
 mod support;
 mod tokens;
@@ -60,7 +64,7 @@ use support::{Server, Table};
 
 type Part = fn(&Server, &mut Table);
 
-const PARTS: [(&str, Part); 19] = [
+const PARTS: [(&str, Part); 21] = [
     ("write", write::run),
     ("fleet", fleet::run),
     ("few", few::run),
@@ -69,6 +73,8 @@ const PARTS: [(&str, Part); 19] = [
     ("access", access::run),
     ("flood", flood::run),
     ("fanout", fanout::run),
+    ("stalled", stalled::run),
+    ("storm", storm::run),
     ("streams", streams::run),
     ("tokens", tokens::run),
     ("memory", memory::run),

@@ -32,7 +32,7 @@ pub fn run(server: &Server, table: &mut Table) {
         format!("{:.1} KiB", growth as f64 / VIEWERS as f64),
         format!("{before} KiB without viewers"),
         "-".to_owned(),
-        "at most 12 KiB",
+        "at most 4 KiB",
     );
     let starts = std::iter::once(&before).chain(&steps);
     let each: Vec<String> = starts.zip(&steps).map(|(start, end)| (end - start).to_string()).collect();

@@ -279,6 +279,8 @@ impl Table {
     /// A figure, the baseline it is held against, their ratio, and what the ratio (or the figure,
     /// where there is no baseline) should be.
     pub fn row(&mut self, name: &str, figure: String, baseline: String, ratio: String, target: &str) {
+        // At once, too: what follows may take minutes.
+        eprintln!("  {name}: {figure}; {baseline}; {ratio}");
         self.rows.push([name.to_owned(), figure, baseline, ratio, target.to_owned()]);
     }
 

@@ -198,6 +198,11 @@ impl Client {
         Self { stream, frames: Frames::default(), buffer: vec![0; 256 * 1024] }
     }
 
+    /// One that is sent little, for when there are thousands.
+    pub fn small(stream: TcpStream) -> Self {
+        Self { stream, frames: Frames::default(), buffer: vec![0; 4 * 1024] }
+    }
+
     pub fn send(&mut self, frames: &[u8]) {
         self.stream.write_all(frames).expect("the server takes frames");
     }

@@ -11,9 +11,14 @@ use super::partition::lane_of;
 use super::pending_command::PendingCommand;
 use super::pending_reply::PendingReply;
 use super::registry::Registry;
+use super::remote_sync::RemoteSync;
 use super::store::Store;
 use super::submission::{Receipt, ReplyTo, Submission};
-use relive_session::Refusal;
+use relive_session::{Refusal, Revision};
+
+/// How often a session that other servers keep changing is read anew for one refusal, before the command is answered
+/// with `unavailable`.
+const READS_OF_A_REFUSAL: u32 = 10;
 
 /// The session that a submission is for, loaded if needed. One of another project is not found before anything is
 /// looked at in it, and is not loaded either. It costs the same query as one that does not exist, whether it is in
@@ -47,20 +52,36 @@ pub(super) async fn submit(
     registry: &Registry,
     lanes: &[LaneHandle],
     store: &dyn Store,
+    remote_sync: &RemoteSync,
     mut live: Arc<LiveSession>,
     mut submission: Submission,
     mut reply: ReplyTo,
 ) -> Result<(), HubError> {
     submission.check()?;
     let lane = &lanes[lane_of(submission.session_id, lanes.len())];
+    // The revision that the database has had since the submission arrived.
+    let mut stored = None;
+    let mut reads = 0;
     loop {
         // Before the session's lock, so that the lock is never held across an await.
         let reservation = lane.reserve(submission.session_id, submission.size()).await?;
         match stage(&live, submission, reply, reservation) {
             StageResult::Staged => return Ok(()),
-            StageResult::Refused(refusal, submission, reply) => return refuse(store, submission, refusal, reply).await,
+            StageResult::Refused(refusal, revision, returned, unused) => {
+                if is_final(&refusal) || stored.is_some_and(|stored| revision >= stored) {
+                    return refuse(store, returned, refusal, unused).await;
+                }
+                // Another server may have committed what allows it, and its notice may not have arrived.
+                (submission, reply) = (returned, unused);
+                reads += 1;
+                if reads > READS_OF_A_REFUSAL {
+                    return Err(HubError::Unavailable);
+                }
+                stored = Some(remote_sync.sync_with_store(&live).await?);
+            }
             StageResult::Retired(returned, unused) => {
                 (submission, reply) = (returned, unused);
+                stored = None;
                 registry.forget(&live);
                 live = find(registry, store, &submission).await?;
             }
@@ -70,7 +91,8 @@ pub(super) async fn submit(
 
 enum StageResult {
     Staged,
-    Refused(Refusal, Submission, ReplyTo),
+    /// Refused in the committed state, which has this revision.
+    Refused(Refusal, Revision, Submission, ReplyTo),
     /// The session was released from memory in between; look it up again.
     Retired(Submission, ReplyTo),
 }
@@ -85,7 +107,7 @@ fn stage(live: &Arc<LiveSession>, submission: Submission, reply: ReplyTo, reserv
     let decision = if staged.lane_decides { Decision::Undecided } else { staged.decide(&submission) };
     match decision {
         Decision::Refused { refusal, .. } if staged.session.revision == live.head().session().revision => {
-            StageResult::Refused(refusal, submission, reply)
+            StageResult::Refused(refusal, staged.session.revision, submission, reply)
         }
         decision => {
             staged.queued += 1;
@@ -104,6 +126,11 @@ fn stage(live: &Arc<LiveSession>, submission: Submission, reply: ReplyTo, reserv
             StageResult::Staged
         }
     }
+}
+
+/// Whether a refusal is right whatever other servers have committed: revisions only grow.
+fn is_final(refusal: &Refusal) -> bool {
+    matches!(refusal, Refusal::RevisionConflict { expected, actual } if expected < actual)
 }
 
 /// A refused command may have been carried out before this process was started, or longer ago than

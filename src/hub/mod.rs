@@ -296,7 +296,7 @@ impl Hub {
     pub async fn submit(&self, mut submission: Submission, reply: ReplyTo) -> Result<(), HubError> {
         let kind = submission.commands.first().map_or("lease", Command::kind);
         let span = tracing::debug_span!("command", session_id = %submission.session_id, kind);
-        let Inner { registry, lanes, store, agents, prices, .. } = &*self.inner;
+        let Inner { registry, lanes, store, remote_sync, agents, prices, .. } = &*self.inner;
         let submitting = async {
             let live = intake::find(registry, &**store, &submission).await?;
             for command in &mut submission.commands {
@@ -309,7 +309,7 @@ impl Hub {
             }
             self.renew_lease(&live, &mut submission).await?;
             self.inner.start_check.check(&live, &submission.commands).await?;
-            intake::submit(registry, lanes, &**store, live, submission, reply).await
+            intake::submit(registry, lanes, &**store, remote_sync, live, submission, reply).await
         };
         submitting.instrument(span).await
     }

@@ -179,6 +179,25 @@ impl RemoteSync {
         applied.await.map_err(|_| HubError::Unavailable)
     }
 
+    /// Synchronises a session in memory with the stored one; returns the revision that this has.
+    ///
+    /// # Errors
+    ///
+    /// [`HubError::NotFound`] if it is not stored any more, [`HubError::Unavailable`].
+    pub async fn sync_with_store(&self, live: &LiveSession) -> Result<Revision, HubError> {
+        let (id, held) = (live.id(), live.revision());
+        let stored = self.shared.store.versions(&[id]).await?;
+        let revision = match stored.get(&id) {
+            Some(stored) if stored.identity == live.identity() => stored.revision,
+            // Deleted or replaced, which reading what follows finds.
+            _ => held + 1,
+        };
+        if revision > held {
+            self.sync_to(id, revision).await?;
+        }
+        Ok(revision)
+    }
+
     /// Compares all sessions in memory with the stored ones: on request, and periodically.
     pub async fn run_checks(self, every: Duration) {
         let mut tick = tokio::time::interval_at(tokio::time::Instant::now() + every, every);

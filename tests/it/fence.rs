@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::harness::{Database, TestServer, answer};
@@ -130,4 +131,28 @@ async fn a_session_deleted_by_the_other_is_gone_here_too() {
     assert_eq!((status.as_u16(), &problem["code"]), (404, &json!("not_found")));
     assert_eq!(servers[1].get(&path).await.0.as_u16(), 404);
     assert_eq!(viewer.close_code().await, 4504);
+}
+
+/// A driver that goes on at another server as soon as it has its answer: what it may do follows from what is stored, and
+/// not from what that server has heard of.
+#[tokio::test]
+async fn a_command_is_not_refused_for_what_its_server_has_not_heard() {
+    let [here, there] = two().await;
+    let id = here.running_session().await;
+    // Both have it in memory.
+    let _watched =
+        [here.socket(&format!("/ws/sessions/{id}")).await, there.socket(&format!("/ws/sessions/{id}")).await];
+    for _ in 0..50 {
+        here.command(&id, json!({"type": "pause"})).await;
+        there.command(&id, json!({"type": "resume"})).await;
+    }
+    // One that is not allowed is refused all the same.
+    let (status, problem) = there.call(Method::POST, &commands(&id), Some(json!({"type": "resume"}))).await;
+    assert_eq!((status, &problem["code"]), (409, &json!("illegal_transition")));
+    // So is one for a session that the other server has deleted.
+    let gone = here.running_session().await;
+    let _watched = there.socket(&format!("/ws/sessions/{gone}")).await;
+    assert_eq!(here.call(Method::DELETE, &format!("/api/v1/sessions/{gone}"), None).await.0, 204);
+    let (status, _) = there.call(Method::POST, &commands(&gone), Some(json!({"type": "resume"}))).await;
+    assert_eq!(status, 404);
 }
