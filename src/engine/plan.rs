@@ -199,7 +199,7 @@ mod tests {
             assert_eq!(refused.to_string(), expected, "{properties}");
         }
         let fine = json!({"seconds": 1, "timeout_seconds": 5, "position": {"x": 1, "anything": true}, "x-mine": 1,
-                          "metadata": {"a": 1}, "assign": {"context": {"any": "name"}}});
+                          "metadata": {"a": 1}, "assign": {"context": {"any": "name"}}, "edgeLabels": {"b": "yes"}});
         plan("delay", fine).expect("a plan");
     }
 

@@ -9,7 +9,7 @@ use super::properties::{Properties, snake_case};
 /// Of every node.
 const EVERY: &[&str] = &["onError", "retries", "backoffSeconds", "timeoutSeconds", "remember", "assign"];
 /// Of every node and of a graph, for editors and descriptions; so is every name that begins with `x-`.
-const NOTES: &[&str] = &["description", "label", "notes", "position", "color", "icon", "ui", "metadata"];
+const NOTES: &[&str] = &["description", "label", "edgeLabels", "notes", "position", "color", "icon", "ui", "metadata"];
 /// Of nodes that ask a model.
 const MODEL: &[&str] =
     &["model", "temperature", "maxTokens", "modelParameters", "tools", "toolChoice", "responseFormat"];

@@ -6,7 +6,7 @@
 /** Of every node. */
 const every = ['onError', 'retries', 'backoffSeconds', 'timeoutSeconds', 'remember', 'assign']
 /** For editors and descriptions; so is every name that begins with `x-`. */
-const notes = ['description', 'label', 'notes', 'position', 'color', 'icon', 'ui', 'metadata']
+const notes = ['description', 'label', 'edgeLabels', 'notes', 'position', 'color', 'icon', 'ui', 'metadata']
 const model = ['model', 'temperature', 'maxTokens', 'modelParameters', 'tools', 'toolChoice', 'responseFormat']
 const shaping = ['output']
 
