@@ -83,6 +83,8 @@ impl Subject<'_> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Denied {
     Role(Role),
+    /// One of these, by what the request asks for.
+    AnyRole(Vec<Role>),
     Scope(Scope),
     /// A list, of which no scope grants anything.
     AnyRead,
@@ -92,6 +94,7 @@ impl fmt::Display for Denied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Role(role) => write!(f, "this needs the role {role}"),
+            Self::AnyRole(roles) => write!(f, "this needs the role {}, by what it asks for", either(roles)),
             Self::Scope(scope) => write!(f, "this needs the scope {scope}"),
             Self::AnyRead => f.write_str("this needs the scope read:sessions, or another one that begins with read:"),
         }
@@ -99,6 +102,32 @@ impl fmt::Display for Denied {
 }
 
 impl std::error::Error for Denied {}
+
+/// `reviewer, operator or engine`.
+fn either(roles: &[Role]) -> String {
+    let names: Vec<_> = roles.iter().map(ToString::to_string).collect();
+    match names.split_last() {
+        Some((last, others)) if !others.is_empty() => format!("{} or {last}", others.join(", ")),
+        Some((last, _)) => last.clone(),
+        None => String::new(),
+    }
+}
+
+impl Denied {
+    /// What is missing for a request that may be one of several things, none of which is allowed.
+    #[must_use]
+    pub fn any_of(missing: Vec<Self>) -> Option<Self> {
+        let mut roles = Vec::new();
+        for denied in &missing {
+            match denied {
+                Self::Role(role) if !roles.contains(role) => roles.push(*role),
+                _ => {}
+            }
+        }
+        let are_roles = missing.iter().all(|denied| matches!(denied, Self::Role(_)));
+        if are_roles && roles.len() > 1 { Some(Self::AnyRole(roles)) } else { missing.into_iter().next() }
+    }
+}
 
 impl Action {
     pub const ALL: [Self; 29] = [

@@ -172,7 +172,7 @@ impl Need {
     /// What is missing.
     pub fn check(self, caller: &Caller) -> Result<(), Denied> {
         let Self::Any(actions) = self else { return Ok(()) };
-        let mut missing = None;
+        let mut missing = Vec::new();
         for action in actions {
             let outcome = match &caller.grant {
                 Grant::Scopes(_) if action.is_of_a_session() => Ok(()),
@@ -180,10 +180,10 @@ impl Need {
             };
             match outcome {
                 Ok(()) => return Ok(()),
-                Err(denied) => missing = missing.or(Some(denied)),
+                Err(denied) => missing.push(denied),
             }
         }
-        missing.map_or(Ok(()), Err)
+        Denied::any_of(missing).map_or(Ok(()), Err)
     }
 }
 

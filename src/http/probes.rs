@@ -12,7 +12,6 @@ use super::error::ApiError;
 use super::ingress::PublicBase;
 use super::openapi::OpenApiDocument;
 use super::state::App;
-use crate::hub::HubError;
 use crate::storage::Readiness;
 use crate::telemetry;
 use relive_protocol::ErrorCode;
@@ -36,7 +35,7 @@ pub async fn readyz(State(app): State<App>) -> Result<&'static str, ApiError> {
         Ok(Ok(Readiness::Writable)) => Ok("ready\n"),
         Ok(Ok(Readiness::ReadOnly)) => Err(ApiError::new(ErrorCode::Unavailable, "the database is read-only")),
         Ok(Ok(Readiness::Full)) => Err(ApiError::new(ErrorCode::Unavailable, "the database has no room on its disk")),
-        Ok(Err(_)) | Err(_) => Err(HubError::Unavailable.into()),
+        Ok(Err(_)) | Err(_) => Err(ApiError::new(ErrorCode::Unavailable, "the database does not answer")),
     }
 }
 

@@ -30,6 +30,8 @@ pub enum UrlError {
     NotHttp,
     #[error("url may have at most 2048 bytes")]
     TooLong,
+    #[error("url must not contain control characters")]
+    Control,
     #[error("url must not contain a user name or a password: they would be shown to whoever lists webhooks")]
     Credentials,
     #[error("url: {0}")]
@@ -100,6 +102,10 @@ impl Courier {
     pub(super) fn check(&self, url: &str) -> Result<Url, UrlError> {
         if url.len() > URL_BYTES {
             return Err(UrlError::TooLong);
+        }
+        // A parser leaves some out and encodes the others, but what was given is what is stored and shown.
+        if url.contains(char::is_control) {
+            return Err(UrlError::Control);
         }
         let url = Url::parse(url).map_err(|_| UrlError::NotHttp)?;
         if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
@@ -199,6 +205,8 @@ mod tests {
             ("http://2130706433/", "not a public address"),
             ("http://[::1]/", "RELIVE_WEBHOOK_ALLOW_PRIVATE"),
             (long.as_str(), "2048"),
+            ("https://example.org/a\0b", "control characters"),
+            ("https://example.org/a\nb", "control characters"),
         ] {
             let error = courier.check(url).expect_err(url).to_string();
             assert!(error.contains(expected), "{url}: {error}");

@@ -10,7 +10,9 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
 use tokio::sync::mpsc;
 
-use crate::harness::{DEADLINE, Database, Network, Postgres, TestServer, Traffic, WITHIN, context, eventually};
+use crate::harness::{
+    DEADLINE, Database, Network, Postgres, TestServer, Traffic, WITHIN, context, eventually, problem,
+};
 
 async fn server_on(url: String) -> TestServer {
     TestServer::start_on(Database::create().await, |config| config.database.database_url = Some(url)).await
@@ -64,7 +66,8 @@ async fn silence(traffic: Traffic) {
     assert!(began.elapsed() < WITHIN, "{:?}", began.elapsed());
     // Once more, now that it is known.
     assert_eq!(list().await, 503);
-    assert_eq!(status(&server, Method::GET, "/readyz", None).await, 503);
+    let told = problem(server.request(Method::GET, "/readyz"), "unavailable").await;
+    assert_eq!(told["detail"], "the database does not answer");
 
     network.set(Traffic::Flows);
     let back = Instant::now();

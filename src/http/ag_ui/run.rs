@@ -349,7 +349,7 @@ impl Run {
                     "data": {"description": "Of `modify`: what to go on with"},
                 },
             }),
-            metadata: json!({"sessionId": session.id, "nodeId": node_id, "name": node.name, "type": node.kind}),
+            metadata: json!({"sessionId": session.id, "nodeId": node_id, "name": node.name, "type": node.node_type}),
         })
     }
 

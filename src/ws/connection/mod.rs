@@ -44,6 +44,9 @@ const PONG: Duration = Duration::from_secs(10);
 /// How long a server that stops waits for the answers to the commands of a socket before it closes that.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
+/// How long the answers to commands under way are waited for before the server closes a connection.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
+
 /// A client's connection, owned by its task.
 pub(super) struct ClientConnection {
     gateway: Gateway,
@@ -123,10 +126,27 @@ impl ClientConnection {
         self.viewers.clear();
         self.list = None;
         self.replay = None;
+        if code.is_some() {
+            Box::pin(self.last_answers()).await;
+        }
         match code {
             Some(code) => Box::pin(closing::close(&self.socket, code)).await,
             None => Box::pin(closing::finish(&self.socket)).await,
         }
+    }
+
+    /// Answers the commands that were accepted before the server ends the connection: they may be committed, and
+    /// the client would not know.
+    async fn last_answers(&mut self) {
+        let Some(in_flight) = &mut self.in_flight else { return };
+        let answered = async {
+            while in_flight.is_waiting() && !self.socket.is_broken() {
+                let frames = in_flight.next().await;
+                self.socket.send(frames);
+            }
+        };
+        // What is not answered by then is told by the close code alone, as when a connection breaks.
+        let _ = tokio::time::timeout(LAST_ANSWERS, answered).await;
     }
 
     async fn open(&mut self, opening: SocketKind) -> Result<(), CloseCode> {

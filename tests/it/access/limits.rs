@@ -2,6 +2,7 @@
 
 use reqwest::{Method, StatusCode};
 use serde_json::json;
+use tokio_tungstenite::tungstenite::Message;
 
 use super::support::{ROOT, call, get, id_of, key, make, post, socket, token};
 use crate::harness::TestServer;
@@ -50,6 +51,31 @@ async fn commands_beyond_the_rate_are_refused_and_whoever_goes_on_is_closed() {
     assert_eq!((&refused["code"], &refused["retryable"]), (&json!("rate_limited"), &json!(true)), "{refused}");
     assert!(refused["id"].is_string() && refused["sessionId"] == json!(session), "{refused}");
     assert_eq!(socket.close_code().await, 4429);
+}
+
+#[tokio::test]
+async fn what_was_accepted_before_a_connection_is_ended_is_answered() {
+    let server = limited(|limits| limits.limit_commands = Some(20)).await;
+    let engine = key(&server, "engine", "default").await;
+    let session = id_of(&make(&server, &engine, "/api/v1/sessions", json!({})).await);
+    let mut socket = socket(&server, &engine, "/ws").await;
+    for number in 0..300 {
+        let command = json!({"type": "setContext", "key": "k", "value": number});
+        let frame = json!({"type": "command", "id": number.to_string(), "sessionId": session, "command": command});
+        socket.send(frame).await;
+    }
+    let (mut acknowledged, mut refused) = (0, 0);
+    let code = loop {
+        match socket.message().await {
+            Message::Text(text) if text.contains(r#""type":"ack""#) => acknowledged += 1,
+            Message::Text(_) => refused += 1,
+            Message::Close(frame) => break frame.map(|frame| u16::from(frame.code)),
+            _ => {}
+        }
+    };
+    assert_eq!(code, Some(4429));
+    let (_, held) = get(&server, &engine, &format!("/api/v1/sessions/{session}")).await;
+    assert_eq!(json!(acknowledged + 1), held["revision"], "{refused} refused");
 }
 
 /// Every way to send commands over HTTP.

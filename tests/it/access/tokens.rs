@@ -157,3 +157,30 @@ async fn what_was_done_and_refused_is_in_the_audit_log() {
     assert!(last["requestId"].is_string() && last["at"].is_string(), "{last}");
     assert!(!entries.iter().any(|entry| entry.to_string().contains("rlv_")), "a secret in the log");
 }
+
+/// What an operation needs can depend on the body, which is not read of those who may do none of it.
+#[tokio::test]
+async fn who_may_do_nothing_of_an_operation_is_told_every_role_that_helps() {
+    let server = server().await;
+    let admin = key(&server, "admin", "default").await;
+    let viewer = key(&server, "viewer", "default").await;
+    let session = id_of(&make(&server, &admin, "/api/v1/sessions", json!({})).await);
+    for (path, says) in [
+        (
+            format!("/api/v1/sessions/{session}/commands"),
+            "this needs the role reviewer, operator or engine, by what it asks for",
+        ),
+        ("/api/v1/sessions".to_owned(), "this needs the role operator or engine, by what it asks for"),
+        (format!("/api/v1/sessions/{session}/fork"), "this needs the role operator"),
+        ("/api/v1/memories".to_owned(), "this needs the role engine"),
+    ] {
+        let (status, refused) =
+            post(&server, &viewer, &path, json!({"type": "setContext", "key": "k", "value": 1})).await;
+        assert_eq!((status, &refused["detail"]), (StatusCode::FORBIDDEN, &json!(says)), "{path}");
+    }
+    // Of whoever may do a part of it, the request says what is missing.
+    let reviewer = key(&server, "reviewer", "default").await;
+    let path = format!("/api/v1/sessions/{session}/commands");
+    let (_, refused) = post(&server, &reviewer, &path, json!({"type": "setContext", "key": "k", "value": 1})).await;
+    assert_eq!(refused["detail"], "this needs the role engine");
+}

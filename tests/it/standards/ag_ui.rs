@@ -403,6 +403,8 @@ async fn a_repeated_request_starts_nothing_and_answers_once() {
     assert_eq!(id(&first), id(&second));
     let interrupt = |events: &[Value]| events.last().expect("an end")["outcome"]["interrupts"][0].clone();
     assert_eq!(interrupt(&first), interrupt(&second));
+    let about = &interrupt(&first)["metadata"];
+    assert_eq!(*about, json!({"sessionId": id(&first), "nodeId": "check", "name": "check", "type": "human_review"}));
     let (_, sessions) = server.get("/api/v1/sessions").await;
     assert_eq!(sessions["sessions"].as_array().map(Vec::len), Some(1));
     let resume = |run: &str, interrupt: &str| {

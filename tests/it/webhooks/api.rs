@@ -62,6 +62,7 @@ async fn what_is_no_webhook_is_refused() {
         (json!({"url": "http://127.0.0.1:9/", "types": ["node.failed"]}), "RELIVE_WEBHOOK_ALLOW_PRIVATE"),
         (json!({"url": "http://[::ffff:10.0.0.1]/", "types": ["node.failed"]}), "public"),
         (json!({"url": "https://me:word@example.org", "types": ["node.failed"]}), "password"),
+        (json!({"url": "https://example.org/a\0b", "types": ["node.failed"]}), "control characters"),
         (json!({"url": URL, "types": ["node.failed"], "secret": "word"}), "whsec_"),
         (json!({"url": URL, "types": ["node.failed"], "secret": secret(23)}), "24"),
         (json!({"url": URL, "types": ["node.failed"], "filter": {"tags": ["a"]}}), "tags"),
