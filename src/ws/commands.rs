@@ -63,11 +63,6 @@ impl InFlight {
         self.waiting.len() >= IN_FLIGHT || self.bytes >= IN_FLIGHT_BYTES || self.submitting.is_some()
     }
 
-    /// Whether a command has no answer yet.
-    pub fn is_waiting(&self) -> bool {
-        !self.waiting.is_empty()
-    }
-
     /// Submits a command for a caller. All answers but those of [`Submitted`] come from [`InFlight::next`].
     pub fn submit(&mut self, scoped: &Arc<Scoped>, frame: CommandFrame) -> Submitted {
         let CommandFrame { id, session_id, command, commands, command_id, expected_revision, lease_seconds, .. } =

@@ -41,8 +41,6 @@ const PING: Duration = Duration::from_secs(25);
 
 /// How long a client may be silent after a ping.
 const PONG: Duration = Duration::from_secs(10);
-/// How long a server that stops waits for the answers to the commands of a socket before it closes that.
-const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
 /// How long the answers to commands under way are waited for before the server closes a connection.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
@@ -120,9 +118,6 @@ impl ClientConnection {
             Ok(()) => self.serve().await,
             Err(code) => Some(code),
         };
-        if code == Some(CloseCode::Restarting) {
-            Box::pin(self.answer_the_last()).await;
-        }
         self.viewers.clear();
         self.list = None;
         self.replay = None;
@@ -236,18 +231,6 @@ impl ClientConnection {
             };
             if end.is_some() {
                 return end;
-            }
-        }
-    }
-
-    /// Commands that were read are carried out although the server stops, so the client is told what became of
-    /// them, as far as that is known in time.
-    async fn answer_the_last(&mut self) {
-        let deadline = Instant::now() + LAST_ANSWERS;
-        while let Some(in_flight) = self.in_flight.as_mut().filter(|in_flight| in_flight.is_waiting()) {
-            match tokio::time::timeout_at(deadline, in_flight.next()).await {
-                Ok(answers) if !self.socket.is_broken() => self.socket.send(answers),
-                _ => return,
             }
         }
     }
