@@ -148,7 +148,7 @@ async fn a_command_is_not_refused_for_what_its_server_has_not_heard() {
     }
     // One that is not allowed is refused all the same.
     let (status, problem) = there.call(Method::POST, &commands(&id), Some(json!({"type": "resume"}))).await;
-    assert_eq!((status, &problem["code"]), (409, &json!("illegal_transition")));
+    assert_eq!((status.as_u16(), &problem["code"]), (409, &json!("illegal_transition")));
     // So is one for a session that the other server has deleted.
     let gone = here.running_session().await;
     let _watched = there.socket(&format!("/ws/sessions/{gone}")).await;
