@@ -61,7 +61,8 @@ impl Connections {
             limit,
             open: AtomicUsize::new(0),
             waiting: Mutex::default(),
-            next: AtomicU64::new(0),
+            // A new slot has the key 0, which is nobody's.
+            next: AtomicU64::new(1),
             stop: CancellationToken::new(),
         };
         Self { shared: Arc::new(shared), tasks: TaskTracker::new() }

@@ -348,8 +348,9 @@ async fn calls_of_a_whole_thread_stay_apart_for_a_client_of_the_protocol() {
     ];
     assert_eq!(with_calls(&runs[3]["messages"]), expected, "{runs:#}");
     // The run was told of the calls before it.
-    let session = server.session(runs[2]["state"]["id"].as_str().expect("an id")).await;
-    let before = session["inputs"]["messages"].as_array().expect("messages");
+    let session = runs[2]["state"]["id"].as_str().expect("an id");
+    let (_, stored) = server.get(&format!("/api/v1/sessions/{session}/entity")).await;
+    let before = stored["inputs"]["messages"].as_array().expect("messages");
     assert_eq!(before[3], json!({"role": "tool", "content": "sunny", "toolCallId": "call_0"}));
     assert_eq!(before[4]["toolCalls"][0]["id"], "call_0#2");
 }
@@ -364,7 +365,9 @@ async fn what_happens_between_a_question_and_its_answer_is_shown_after_it() {
     let first = run(json!({"threadId": "t", "runId": "one", "messages": []})).await;
     let interrupt = &first.last().expect("an end")["outcome"]["interrupts"][0];
     let session = interrupt["metadata"]["sessionId"].as_str().expect("an id");
-    server.command(session, result("t1", "call_0", "sunny")).await;
+    let mut sunny = result("t1", "call_0", "sunny");
+    sunny["nodeId"] = json!("ask");
+    server.command(session, sunny).await;
     let answer = json!([{"interruptId": interrupt["id"], "status": "resolved"}]);
     let resume = json!({"threadId": "t", "runId": "two", "messages": [], "resume": answer});
     // A repeated request shows the same.
