@@ -71,7 +71,9 @@ test('a workflow is drawn as it is edited, checked by the server, and run with a
   const cycle = { ...say, nextIds: ['wait'] }
   await text.fill(JSON.stringify({ ...builtin, nodes: { wait, say: cycle, lost: { ...say, id: 'lost' } } }))
   await expect(page.getByText('Line 1 No way leads from the start to “lost”.')).toBeVisible()
-  await expect(page.getByText('Line 1 “wait” is on a cycle that passes through no node of the type “loop”.')).toBeVisible()
+  await expect(
+    page.getByText('Line 1 “wait” is on a cycle that passes through no node of the type “loop”.'),
+  ).toBeVisible()
 
   // What only the server knows, it says, at the same place.
   const template = { ...say, properties: { output: '{{ inputs.who' } }

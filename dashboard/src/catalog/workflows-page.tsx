@@ -112,15 +112,13 @@ function Chosen({ workflow, mayEdit, onChange }: ChosenProps) {
           </button>
         )}
         {mayEdit && (
-          <>
-            <RowActions
-              name={workflow.name}
-              path={`/workflows/${workflow.id}`}
-              consequence={m.deleteWorkflow}
-              onEdit={() => setEditing(true)}
-              onDeleted={onChange}
-            />
-          </>
+          <RowActions
+            name={workflow.name}
+            path={`/workflows/${workflow.id}`}
+            consequence={m.deleteWorkflow}
+            onEdit={() => setEditing(true)}
+            onDeleted={onChange}
+          />
         )}
       </div>
       {workflow.graph.description !== undefined && <p className="card-text dim">{workflow.graph.description}</p>}
