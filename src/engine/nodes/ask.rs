@@ -231,8 +231,9 @@ impl<'a> Received<'a> {
         }
         let refusal = reply.and_then(|reply| reply.refusal.as_deref()).unwrap_or_default();
         let text = if self.text.is_empty() { refusal } else { &self.text };
-        // Calls that cannot be kept as such, as without a name, are in the node's output alone.
-        let calls = reply.map(calls).filter(|calls| !calls.is_empty());
+        // Calls that cannot be kept as such, or lack a name, are in the node's output alone.
+        let is_named = |call: &RecordedCall| !call.name.is_empty();
+        let calls = reply.map(calls).filter(|calls| !calls.is_empty() && calls.iter().all(is_named));
         let calling = calls.map(|calls| message(text, false, Some(calls))).filter(|said| check_command(said).is_ok());
         let said = calling.or_else(|| (!text.is_empty()).then(|| message(text, false, None)));
         commands.extend(said);
