@@ -105,10 +105,12 @@ async fn what_nodes_used_and_said_is_taken_after_the_end() {
     // A minute later it is over.
     let storage = server.database.storage();
     let server = TestServer::start_on(server.stop().await, |_| {}).await;
-    sqlx::query("UPDATE session_events SET at = at - interval '61 seconds'")
-        .execute(storage.pool())
-        .await
-        .expect("older");
+    for sql in [
+        "UPDATE session_events SET at = at - interval '61 seconds'",
+        "UPDATE sessions SET created_at = created_at - interval '61 seconds'",
+    ] {
+        sqlx::query(sql).execute(storage.pool()).await.expect("older");
+    }
     sqlx::query("DELETE FROM session_keyframes").execute(storage.pool()).await.expect("no keyframes");
     server.refused(Method::POST, &path, Some(usage_of("shard#1")), "illegal_transition").await;
 }
