@@ -58,7 +58,7 @@ impl TraceParent {
     /// The same span, recorded or not.
     #[must_use]
     pub fn sampled(self, is_sampled: bool) -> Self {
-        Self { flags: self.flags & !SAMPLED | u8::from(is_sampled) * SAMPLED, ..self }
+        Self { flags: (self.flags & !SAMPLED) | (u8::from(is_sampled) * SAMPLED), ..self }
     }
 }
 

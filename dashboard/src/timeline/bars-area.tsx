@@ -50,18 +50,22 @@ export function BarsArea({ lanes, axis, scroller, onRow }: BarsAreaProps) {
     return lane === undefined || bar === undefined ? undefined : { row, lane, bar, index: lane.bars.indexOf(bar) }
   }
   const seek = (x: number) => player.seek(targetAt(axis, positionAt(x), knownNow()))
+  // What the last two clicks were on. The first of a double click selects a node, and what that opens may move the
+  // lanes below the pointer.
+  const clicked = useRef<[FoundBar | undefined, FoundBar | undefined]>([undefined, undefined])
   useGestures(area, view, {
     seek,
     click: (x, y) => {
       const hit = found(x, y)
+      clicked.current = [clicked.current[1], hit]
       if (hit === undefined) return seek(x)
       const { bar, lane } = hit
       const [from, to] = [placeOf(axis, bar.from, bar.revision), placeOf(axis, bar.to ?? moment(), bar.endRevision)]
       selectNode(lane.id, 'timeline')
       player.seek(targetAt(axis, Math.min(to, Math.max(from, positionAt(x))), knownNow()))
     },
-    doubleClick: (x, y) => {
-      const bar = found(x, y)?.bar
+    doubleClick: () => {
+      const bar = clicked.current[0]?.bar
       const edges = bar && [placeOf(axis, bar.from, bar.revision), placeOf(axis, bar.to ?? moment(), bar.endRevision)]
       view.show(edges && around(axis, edges[0] ?? 0, edges[1] ?? 0))
     },

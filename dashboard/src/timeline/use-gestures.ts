@@ -8,7 +8,8 @@ interface Gestures {
   /** A press without a movement, or a movement where nothing can be panned: at `x` pixels from the left. */
   seek(x: number): void
   click(x: number, y: number): void
-  doubleClick(x: number, y: number): void
+  /** After its two clicks. */
+  doubleClick(): void
   /** A mouse that is above, in pixels of the area and of the window. */
   hover(at: { x: number; y: number; clientX: number; clientY: number } | undefined): void
 }
@@ -121,10 +122,7 @@ function onPointers(element: HTMLElement, view: TimelineView, gestures: { readon
     begin(pointers.size > 0 ? 'pan' : 'none')
   }
   const leave = () => gestures.current.hover(undefined)
-  const twice = (event: MouseEvent) => {
-    const { left, top } = element.getBoundingClientRect()
-    gestures.current.doubleClick(event.clientX - left, event.clientY - top)
-  }
+  const twice = () => gestures.current.doubleClick()
   const events = [
     ['pointerdown', down],
     ['pointermove', move],
