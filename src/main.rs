@@ -14,7 +14,7 @@ async fn main() -> ExitCode {
         Err(fault) => return relive::cli::refuse(&fault),
     };
     match action {
-        CliCommand::Serve(config) => serve::run(*config, &settings).await,
+        CliCommand::Serve(config) => Box::pin(serve::run(*config, &settings)).await,
         CliCommand::Config(action) => config::run(action, settings).await,
         CliCommand::Doctor(args) => Box::pin(doctor::run(*args)).await,
         CliCommand::Run(args) => run::run(args).await,

@@ -24,8 +24,7 @@ pub fn run(server: &Server, table: &mut Table) {
     let stalled: Vec<TcpStream> = (0..STALLED)
         .map(|_| {
             let stalled = websocket::open(server.address, &path);
-            nix::sys::socket::setsockopt(&stalled, nix::sys::socket::sockopt::RcvBuf, &RECEIVE_BUFFER)
-                .expect("a buffer");
+            socket2::SockRef::from(&stalled).set_recv_buffer_size(RECEIVE_BUFFER).expect("a buffer");
             stalled
         })
         .collect();

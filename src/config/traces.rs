@@ -25,8 +25,8 @@ pub struct TracesConfig {
     #[arg(long, env = "OTEL_SERVICE_NAME", value_name = "NAME")]
     pub otel_service_name: Option<String>,
 
-    /// Which traces are recorded: always_on, always_off or traceidratio, or the same with parentbased_ before them, which
-    /// heed what a request says.
+    /// Which traces are recorded: `always_on`, `always_off` or `traceidratio`, or the same with `parentbased_` before
+    /// them, which heed what a request says.
     #[arg(long, env = "OTEL_TRACES_SAMPLER", value_name = "SAMPLER", default_value = "parentbased_always_on",
           value_parser = sampler)]
     pub otel_traces_sampler: TracesSampler,

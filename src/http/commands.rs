@@ -31,7 +31,7 @@ pub(super) async fn execute(
     let command_id = idempotency_key(headers)?.map(Into::into);
     let is_array = commands.len() > 1;
     let submission = api.leased(api.submission(session_id, commands)?, lease_seconds)?;
-    let submission = Submission { command_id, is_array, ..submission };
+    let submission = Submission { is_array, command_id, ..submission };
     let outcome = tokio::time::timeout(COMMIT, submit(api, submission, &expected)).await;
     let receipt = outcome.unwrap_or(Err(HubError::Unavailable))?;
     Ok(Json(CommandReceipt { revision: receipt.revision, duplicate: receipt.duplicate.then_some(true) }))

@@ -193,9 +193,12 @@ async fn open(tcp: TcpStream, site: &Site, slot: &Arc<ConnectionSlot>) -> Option
 }
 
 async fn answer(mut request: Request<Incoming>, peer: IpAddr, site: &Site, slot: &Arc<ConnectionSlot>) -> Response {
-    let admitted = match site.entry.as_ref().map(|entry| entry.admit(&mut request, peer)).transpose() {
-        Ok(admitted) => admitted,
-        Err(refusal) => return refusal,
+    let admitted = match &site.entry {
+        None => None,
+        Some(entry) => match entry.admit(&mut request, peer) {
+            Ok(admitted) => Some(admitted),
+            Err(refusal) => return refusal,
+        },
     };
     let is_sent = !request.headers().contains_key(EXPECT);
     let request = request.map(|body| {

@@ -55,7 +55,7 @@ pub enum ExporterError {
 /// The way to an endpoint that was checked; nothing is sent yet.
 #[derive(Debug)]
 pub struct Exporter {
-    exporter: SpanExporter,
+    otlp: SpanExporter,
     sampler: Sampler,
     scope: InstrumentationScope,
 }
@@ -80,16 +80,16 @@ impl Exporter {
             .build()?;
         exporter.set_resource(&resource(options));
         let scope = InstrumentationScope::builder("relive").with_version(options.service_version).build();
-        Ok(Self { exporter, sampler: options.sampler, scope })
+        Ok(Self { otlp: exporter, sampler: options.sampler, scope })
     }
 
     /// Begins to export. Must be called inside a Tokio runtime.
     #[must_use]
     pub fn start(self) -> (Tracer, RunningExporter) {
-        let Self { exporter, sampler, scope } = self;
+        let Self { otlp, sampler, scope } = self;
         let (queue, receiver) = SpanQueue::new();
         let stop = CancellationToken::new();
-        let task = tokio::spawn(run(exporter, receiver, stop.clone()));
+        let task = tokio::spawn(run(otlp, receiver, stop.clone()));
         let tracer = Tracer::new(Recorder { sampler, queue, scope });
         (tracer, RunningExporter { task, stop })
     }

@@ -90,7 +90,7 @@ impl InFlight {
         let submission = match submission.and_then(|submission| scoped.leased(submission, lease_seconds)) {
             Ok(submission) => {
                 let span = span.as_ref().map(Span::parent);
-                Submission { command_id, expected_revision, is_array, span, ..submission }
+                Submission { is_array, command_id, expected_revision, span, ..submission }
             }
             Err(refused) => {
                 if let Some(span) = &mut span {
