@@ -181,7 +181,8 @@ impl Supervisor {
         }
         let ids: Vec<SessionId> = self.running.into_keys().chain(self.unreleased).collect();
         if let Err(error) = self.hub.store().release_leases(self.holder, &ids).await {
-            error.log("cannot release leases; they will expire");
+            // Operators look for these words.
+            error.log("cannot give sessions back; their leases expire");
         }
     }
 }

@@ -103,7 +103,8 @@ impl Supervisor {
             self.unreleased.extend(over.iter().copied().take(UNRELEASED.saturating_sub(self.unreleased.len())));
         }
         if let Err(error) = released.and(parking) {
-            error.log("cannot release leases; they will expire");
+            // Operators look for these words.
+            error.log("cannot give sessions back; their leases expire");
         }
         for id in over.iter().copied().chain(parked.iter().map(|parked| parked.session_id)) {
             self.running.remove(&id);
