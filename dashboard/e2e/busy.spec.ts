@@ -88,8 +88,8 @@ test('thousands of bars are zoomed and panned, and nothing is rendered for it', 
   )
   console.log(`    zooming and panning 4,500 bars: ${Math.round(fps)} frames a second`)
   expect(changed).toBe(0)
-  // The frame on the scrubber.
-  expect(await page.locator('.timeline *').count()).toBeLessThanOrEqual(before + 1)
+  // The frame on the scrubber, a tip, gaps as they come into view: a few, and none for each bar.
+  expect(await page.locator('.timeline *').count()).toBeLessThan(before + 20)
 })
 
 test('a hundred and fifty events a second are drawn smoothly', async ({ page, server }) => {
