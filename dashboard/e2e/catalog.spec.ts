@@ -75,14 +75,15 @@ test('a workflow is drawn as it is edited, checked by the server, and run with a
     page.getByText('Line 1 “wait” is on a cycle that passes through no node of the type “loop”.'),
   ).toBeVisible()
 
-  // What only the server knows, it says, at the same place.
+  // What only the server knows, it says while it is written too, at the same place, and when it is to be stored.
   const template = { ...say, properties: { output: '{{ inputs.who' } }
   await text.fill(JSON.stringify({ ...builtin, nodes: { wait, say: template } }, undefined, 2))
-  await expect(page.locator('.node-card.failed')).toHaveCount(0)
-  await page.getByRole('button', { name: 'Save' }).click()
-  await expect(page.getByRole('alert').filter({ hasText: "node 'say': the property output" })).toBeVisible()
   await expect(page.getByRole('button', { name: 'Line 22' })).toBeVisible()
   await expect(page.locator('.node-card.failed')).toHaveText([/Say it/])
+  await expect(page.getByRole('status').filter({ hasText: "node 'say': the property output" })).toBeVisible()
+  await page.getByRole('button', { name: 'Save' }).click()
+  await expect(page.getByRole('alert').filter({ hasText: "node 'say': the property output" })).toBeVisible()
+  await expect(page.getByRole('button', { name: 'Line 22' })).toHaveCount(1)
   await text.fill(JSON.stringify(graph))
   expect(await violations(page)).toEqual([])
   await page.getByRole('button', { name: 'Save' }).click()

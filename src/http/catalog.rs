@@ -217,6 +217,18 @@ catalog_routes!(
     async |api: Api, id| { api.delete_entity::<Workflow>(id).await.map_err(ApiError::from) }
 );
 
+/// For editors, which ask while a graph is written: an answer stores nothing, and a refusal is that of `POST /workflows`.
+#[utoipa::path(post, summary = "Check a workflow without storing it.",
+    path = "/workflows/validate", operation_id = "validate_workflow", tag = "catalog",
+    request_body = WorkflowFields, responses(
+        (status = 204, description = "It can be stored, and be run if it is for the built-in engine"),
+        (status = 422, description = "A graph that cannot be run", body = Problem),
+    ))]
+async fn validate_workflow(api: Api, Body(fields): Body<WorkflowFields>) -> Result<StatusCode, ApiError> {
+    fields.check(&api).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(groups::list, groups::create))
@@ -224,5 +236,6 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(agents::list, agents::create))
         .routes(routes!(agents::get, agents::replace, agents::delete))
         .routes(routes!(workflows::list, workflows::create))
+        .routes(routes!(validate_workflow))
         .routes(routes!(workflows::get, workflows::replace, workflows::delete))
 }

@@ -104,6 +104,7 @@ pub const OPERATIONS: &[Operation] = &[
     change("delete_agent", &[WriteCatalog]),
     read("list_workflows", &[ReadCatalog]),
     change("create_workflow", &[WriteCatalog]),
+    read("validate_workflow", &[WriteCatalog]),
     read("get_workflow", &[ReadCatalog]),
     change("replace_workflow", &[WriteCatalog]),
     change("delete_workflow", &[WriteCatalog]),

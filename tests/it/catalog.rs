@@ -122,6 +122,27 @@ async fn fields_are_checked() {
 }
 
 #[tokio::test]
+async fn a_workflow_is_checked_without_being_stored() {
+    let server = TestServer::start().await;
+    let path = "/api/v1/workflows/validate";
+    let (status, _) = server.post(path, json!({"name": "w", "graph": chain(&["a"])})).await;
+    assert_eq!(status, StatusCode::NO_CONTENT);
+
+    let mut nowhere = chain(&["a"]);
+    nowhere["startNodeId"] = json!("b");
+    let mut builtin = chain(&["a"]);
+    builtin["properties"] = json!({"driver": "builtin"});
+    builtin["nodes"]["a"] = json!({"id": "a", "type": "delay", "name": "a", "nextIds": []});
+    for (graph, code) in [(nowhere, "invalid_graph"), (builtin, "invalid_graph"), (json!({}), "bad_request")] {
+        let workflow = json!({"name": "w", "graph": graph});
+        let asked = server.refused(Method::POST, path, Some(workflow.clone()), code).await;
+        let stored = server.refused(Method::POST, "/api/v1/workflows", Some(workflow), code).await;
+        assert_eq!(asked["detail"], stored["detail"]);
+    }
+    assert_eq!(server.get("/api/v1/workflows").await.1["workflows"], json!([]));
+}
+
+#[tokio::test]
 async fn a_group_takes_its_sessions_and_workflows_along() {
     let server = TestServer::start().await;
     let group = server.post("/api/v1/groups", json!({"name": "g"})).await.1["id"].clone();

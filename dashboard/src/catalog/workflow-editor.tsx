@@ -13,6 +13,7 @@ import { catalog } from '../sessions/catalog'
 import { useStore } from '../store/use-store'
 import { checkGraph, type GraphProblem, placeOfRefusal } from './graph-check'
 import { GraphPreview } from './graph-preview'
+import { type Refusal, useServerCheck } from './use-server-check'
 
 /** What a new workflow begins with: a graph that the built-in engine runs. */
 const first = {
@@ -37,8 +38,8 @@ interface WorkflowEditorProps {
 }
 
 /**
- * A workflow as JSON, drawn and checked as it is edited. What the server refuses when it is stored is placed at its line
- * and its node too; it has no way to be asked before.
+ * A workflow as JSON, drawn and checked as it is edited: at once by the page, and by the server when nothing has been
+ * typed for a moment. What it refuses is placed at its line and its node.
  */
 export function WorkflowEditor({ workflow, onSaved, onClose }: WorkflowEditorProps) {
   const t = useText()
@@ -51,32 +52,32 @@ export function WorkflowEditor({ workflow, onSaved, onClose }: WorkflowEditorPro
   const checked = useMemo(() => checkGraph(settled), [settled])
   const [drawn, setDrawn] = useState(checked.graph)
   /** Why this text was refused. */
-  const [refused, setRefused] = useState<{ text: string; reason: string }>()
+  const [refused, setRefused] = useState<Refusal>()
   const save = useAction()
   const [key] = useState(() => `workflow-${Date.now()}-${Math.random()}`)
   // While what is written makes no graph, the last one stays.
   useEffect(() => {
     if (checked.graph !== undefined) setDrawn(checked.graph)
   }, [checked])
+  const isFine = checked.problems.length === 0
+  const fields = useMemo(
+    () => (isFine ? fieldsOf(readJson(settled), name.trim(), groupId) : undefined),
+    [isFine, settled, name, groupId],
+  )
+  const refusal = useServerCheck(settled, fields)
   const found = useMemo((): readonly Found[] => {
     const own = checked.problems.map(({ problem, ...place }) => ({
       ...place,
       text: problemText(m, problem, place.line),
       isHint: problem.kind === 'repeated',
     }))
-    if (refused === undefined || refused.text !== settled) return own
-    return [{ ...placeOfRefusal(refused.reason, settled), text: refused.reason }, ...own]
-  }, [checked, refused, settled, m])
+    const last = refused?.text === settled ? refused : refusal
+    if (last === undefined) return own
+    return [{ ...placeOfRefusal(last.reason, settled), text: last.reason }, ...own]
+  }, [checked, refused, refusal, settled, m])
   const wrong = useMemo(() => statesOf(found), [found])
   const store = async () => {
-    const graph = readJson(written) as WorkflowFields['graph']
-    const title = name.trim()
-    // A graph has a name of its own; that of the workflow is meant.
-    const body: WorkflowFields = {
-      name: title,
-      graph: { ...graph, name: graph.name || title },
-      ...(groupId !== '' && { groupId }),
-    }
+    const body = fieldsOf(readJson(written), name.trim(), groupId)
     setRefused(undefined)
     try {
       const stored =
@@ -135,6 +136,14 @@ export function WorkflowEditor({ workflow, onSaved, onClose }: WorkflowEditorPro
       </form>
     </section>
   )
+}
+
+function fieldsOf(graph: unknown, title: string, groupId: string): WorkflowFields {
+  // A name is still to be given; the graph can be checked.
+  const name = title === '' ? 'Workflow' : title
+  const given = graph as WorkflowFields['graph']
+  // A graph has a name of its own; that of the workflow is meant.
+  return { name, graph: { ...given, name: given.name || name }, ...(groupId !== '' && { groupId }) }
 }
 
 interface Found extends Mark {

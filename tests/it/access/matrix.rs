@@ -202,7 +202,7 @@ fn body(world: &World, operation: &str) -> Option<Value> {
         "search_memories" => json!({"text": "c"}),
         "create_group" | "replace_group" => json!({"name": "g"}),
         "create_agent" | "replace_agent" => json!({"name": "a", "personaPrompt": "p"}),
-        "create_workflow" | "replace_workflow" => json!({"name": "w", "graph": graph()}),
+        "create_workflow" | "replace_workflow" | "validate_workflow" => json!({"name": "w", "graph": graph()}),
         "create_webhook" | "replace_webhook" => webhook(),
         "create_schedule" | "replace_schedule" => world.schedule(),
         "create_alert" => alert(),
