@@ -9,11 +9,16 @@ use tokio::sync::mpsc;
 use super::Pool;
 
 type Step = Either<PgQueryResult, PgRow>;
+/// Steps that are passed on together, if the driver has them at hand.
+type Steps = Vec<sqlx::Result<Step>>;
+
+/// A step is quick, and passing it on takes about as long. Events have up to a mebibyte, so few are held.
+const STEPS: usize = 16;
 
 impl Pool {
-    /// Passes on what a statement returns, row by row. The limit is per row: a slow reader of a long result is
-    /// not cut off.
-    async fn drive<'q, E>(&self, query: E, steps: &mpsc::Sender<sqlx::Result<Step>>) -> sqlx::Result<()>
+    /// Passes on what a statement returns. The limit is for what comes next: a slow reader of a long result is not cut
+    /// off.
+    async fn drive<'q, E>(&self, query: E, steps: &mpsc::Sender<Steps>) -> sqlx::Result<()>
     where
         E: 'q + Execute<'q, Postgres>,
     {
@@ -21,16 +26,20 @@ impl Pool {
         let mut connection = self.acquire().await?;
         let Some(live) = &mut connection.live else { return Err(sqlx::Error::WorkerCrashed) };
         connection.is_clean = false;
-        let mut rows = live.connection.fetch_many(query);
+        let mut rows = live.connection.fetch_many(query).ready_chunks(STEPS);
         let outcome = loop {
-            match link.watched(self.limit, async { Ok(rows.next().await) }).await {
-                Ok(Some(Ok(step))) => {
-                    if steps.send(Ok(step)).await.is_err() {
-                        return Ok(());
-                    }
-                }
+            let mut next = match link.watched(self.limit, async { Ok(rows.next().await) }).await {
+                Ok(Some(next)) => next,
                 Ok(None) => break Ok(()),
-                Ok(Some(Err(error))) | Err(error) => break Err(error),
+                Err(error) => break Err(error),
+            };
+            // Nothing follows an error.
+            let error = next.pop_if(|last| last.is_err()).and_then(Result::err);
+            if !next.is_empty() && steps.send(next).await.is_err() {
+                return Ok(());
+            }
+            if let Some(error) = error {
+                break Err(error);
             }
         };
         drop(rows);
@@ -62,11 +71,11 @@ impl<'c> Executor<'c> for &'c Pool {
         let driver = async move {
             if let Err(error) = self.drive(query, &sender).await {
                 // The receiver is gone if the stream was dropped.
-                let _ = sender.send(Err(error)).await;
+                let _ = sender.send(vec![Err(error)]).await;
             }
         };
         let driver = stream::once(driver).filter_map(|()| std::future::ready(None));
-        let rows = stream::poll_fn(move |context| receiver.poll_recv(context));
+        let rows = stream::poll_fn(move |context| receiver.poll_recv(context)).flat_map(stream::iter);
         Box::pin(stream::select(rows, driver))
     }
 
