@@ -75,6 +75,8 @@ pub struct Player {
     state: Option<Session>,
     /// Events in the next page.
     page: u32,
+    /// Whether the last page had all of its events, and so none of them was left out for its bytes.
+    was_whole: bool,
     /// The page after those held, being read while they are shown; only at full speed, where showing does not
     /// wait for time to pass.
     ahead: Option<AbortOnDropHandle<Result<Vec<StoredEvent>, StorageError>>>,
@@ -124,7 +126,17 @@ impl Player {
         if let Some(Point::Time(time)) = options.from {
             playhead.jump(Duration::ZERO, first, start_at, Some(time));
         }
-        let mut player = Self { storage, session_id, options, range, playhead, state, page: FIRST_PAGE, ahead: None };
+        let mut player = Self {
+            storage,
+            session_id,
+            options,
+            range,
+            playhead,
+            state,
+            page: FIRST_PAGE,
+            was_whole: false,
+            ahead: None,
+        };
         player.grow(head).await?;
         Ok((player, event))
     }
@@ -222,6 +234,7 @@ impl Player {
         if page.is_empty() && after < last {
             return Err(ReplayError::Gone);
         }
+        self.was_whole = page.len() >= self.page as usize;
         self.page = (self.page * 2).min(PAGE);
         for event in page {
             self.playhead.push(event.revision, event.at, event);
@@ -240,7 +253,12 @@ impl Player {
         let (storage, session_id, last) = (self.storage.clone(), self.session_id, self.range.last);
         let bounds = PageBounds { rows: self.page, bytes: PAGE_BYTES };
         let texts = self.options.texts;
-        async move { storage.journal(session_id).after(after).up_to(last).stored_page(bounds, texts).await }
+        // What is read in vain then is at most twice the page before.
+        let is_small = self.was_whole && !texts.any();
+        async move {
+            let journal = storage.journal(session_id).after(after).up_to(last);
+            if is_small { journal.small_page(bounds).await } else { journal.stored_page(bounds, texts).await }
+        }
     }
 
     /// Advances to the next event that was read, due or not.
@@ -302,6 +320,7 @@ impl Player {
         self.playhead.jump(wall, revision, at, sought);
         self.state = state.filter(|_| self.options.folds);
         self.page = FIRST_PAGE;
+        self.was_whole = false;
         self.ahead = None;
     }
 
