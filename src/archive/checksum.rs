@@ -20,7 +20,7 @@ impl RunningChecksum {
         self.hash.update(b"}\n");
         out.extend_from_slice(open);
         out.extend_from_slice(BEFORE);
-        out.extend_from_slice(&self.sha256().as_bytes()[..DIGITS]);
+        out.extend_from_slice(&self.check());
         out.extend_from_slice(AFTER);
         out.push(b'\n');
     }
@@ -32,7 +32,7 @@ impl RunningChecksum {
         let Some(open) = rest.strip_suffix(BEFORE) else { return false };
         self.hash.update(open);
         self.hash.update(b"}\n");
-        let is_right = self.sha256().as_bytes().starts_with(check);
+        let is_right = self.check() == *check;
         let length = open.len();
         line.truncate(length);
         line.push(b'}');
@@ -41,10 +41,23 @@ impl RunningChecksum {
 
     /// The checksum of all lines so far, in hexadecimal digits.
     pub fn sha256(&self) -> String {
-        let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or_default();
-        let digest = self.hash.clone().finalize();
-        digest.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+        self.hash.clone().finalize().iter().flat_map(|byte| digits(*byte)).map(char::from).collect()
     }
+
+    /// The first digits of the checksum. No others are made: this is done for each line.
+    fn check(&self) -> [u8; DIGITS] {
+        let digest = self.hash.clone().finalize();
+        let mut check = [0; DIGITS];
+        for (place, byte) in check.chunks_exact_mut(2).zip(digest) {
+            place.copy_from_slice(&digits(byte));
+        }
+        check
+    }
+}
+
+fn digits(byte: u8) -> [u8; 2] {
+    let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
+    [digit(byte >> 4), digit(byte & 15)]
 }
 
 #[cfg(test)]

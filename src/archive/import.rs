@@ -75,13 +75,15 @@ impl Imports {
     where
         S: Stream<Item = Result<Bytes, E>> + Unpin,
     {
-        loop {
-            let batch = lines.next_batch().await?;
-            if batch.is_empty() {
-                return Ok(intake);
-            }
-            intake = blocking(move || intake.add_lines(batch)).await?;
+        let mut batch = lines.next_batch().await?;
+        while !batch.is_empty() {
+            let added = begin_blocking(move || intake.add_lines(batch));
+            // A fault of these lines is told at once; one of what arrives meanwhile, after them.
+            let next = async { Ok(lines.next_batch().await) };
+            let (added, next) = tokio::try_join!(added, next)?;
+            (intake, batch) = (added, next?);
         }
+        Ok(intake)
     }
 
     /// Checks a whole file, as [`Imports::receive`] does, and keeps nothing of it.
@@ -151,7 +153,7 @@ impl Imports {
         project: &ProjectId,
         id: SessionId,
         state: &Session,
-        mut spool: SpoolReader,
+        spool: SpoolReader,
         to: Destination<'_>,
     ) -> (Result<Session, ImportError>, Option<SpoolReader>) {
         let dimension = self.limits.embedding_dimension;
@@ -160,18 +162,21 @@ impl Imports {
             Ok(writer) => writer,
             Err(error) => return (Err(error), Some(spool)),
         };
+        let parse = |spool| begin_blocking(move || rows::parse(spool));
+        let mut parsed = parse(spool);
         loop {
-            let (returned, rows) = match blocking(move || rows::parse(spool)).await {
+            let (spool, rows) = match parsed.await {
                 Ok(parsed) => parsed,
                 Err(error) => return (Err(error), None),
             };
-            spool = returned;
             if rows.is_empty() {
                 return (writer.commit(state).await, Some(spool));
             }
+            // While these are written.
+            parsed = parse(spool);
             for row in rows {
                 if let Err(error) = writer.put(row).await {
-                    return (Err(error), Some(spool));
+                    return (Err(error), parsed.await.ok().map(|(spool, _)| spool));
                 }
             }
         }
@@ -200,12 +205,12 @@ pub(crate) async fn receive_only(pieces: Vec<Bytes>, limits: ImportLimits) -> Re
     Ok((received.sha256, received.state))
 }
 
-/// Work that would block a thread that serves requests for too long.
-async fn blocking<T: Send + 'static>(
+/// Begins work that would block a thread that serves requests for too long; the future is its outcome.
+fn begin_blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ImportError> + Send + 'static,
-) -> Result<T, ImportError> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|error| Err(io::Error::other(error).into()))
+) -> impl Future<Output = Result<T, ImportError>> {
+    let working = tokio::task::spawn_blocking(work);
+    async { working.await.unwrap_or_else(|error| Err(io::Error::other(error).into())) }
 }
 
 /// A file that is complete and valid.
@@ -259,7 +264,7 @@ impl Intake {
 
     fn add_lines(mut self, lines: Vec<NumberedLine>) -> Result<Self, ImportError> {
         for NumberedLine { number, mut text } in lines {
-            let before = self.checksum.sha256();
+            let before = self.checksum.clone();
             if !self.checksum.open(&mut text) {
                 let is_another_file = number == 1 && !is_header(&text);
                 let fault = if is_another_file { ImportFault::NoHeader } else { ImportFault::Altered };

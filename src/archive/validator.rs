@@ -7,6 +7,7 @@ use rust_decimal::Decimal;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::checksum::RunningChecksum;
 use super::error::ImportFault;
 use crate::storage::Ancestor;
 use relive_protocol::{ARCHIVE_FORMAT, ARCHIVE_VERSION, ArchiveCounts, ArchiveHeader, ArchiveLine, ArchiveUsage};
@@ -109,9 +110,9 @@ impl ImportValidator {
         self.section == Section::End
     }
 
-    /// Checks the next line; `sha256` is that of all lines before it. An embedding of another dimension
+    /// Checks the next line; `before` is the checksum of all lines before it. An embedding of another dimension
     /// than this server's is not checked.
-    pub fn check_line(&mut self, line: &ArchiveLine, sha256: &str) -> Result<(), ImportFault> {
+    pub fn check_line(&mut self, line: &ArchiveLine, before: &RunningChecksum) -> Result<(), ImportFault> {
         self.enter(section_of(line))?;
         match line {
             ArchiveLine::Header(header) => self.header(header),
@@ -125,7 +126,7 @@ impl ImportValidator {
             ArchiveLine::Log { depth, log } => self.log(*depth, log),
             ArchiveLine::Memory { memory } => self.memory(memory),
             ArchiveLine::End { counts, sha256: written } => {
-                if *counts != self.counts || written != sha256 {
+                if *counts != self.counts || *written != before.sha256() {
                     return contradiction("the counts or the checksum are not those of the lines before");
                 }
                 Ok(())

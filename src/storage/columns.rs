@@ -82,10 +82,10 @@ struct EventArrays<'a> {
 
 /// The JSON of actors. Many events that follow one another have the same.
 #[derive(Default)]
-struct ActorTexts<'a>(Option<(&'a Arc<Actor>, Arc<str>)>);
+pub(super) struct ActorTexts<'a>(Option<(&'a Arc<Actor>, Arc<str>)>);
 
 impl<'a> ActorTexts<'a> {
-    fn text(&mut self, actor: &'a Arc<Actor>) -> Result<Arc<str>, StorageError> {
+    pub(super) fn text(&mut self, actor: &'a Arc<Actor>) -> Result<Arc<str>, StorageError> {
         if let Some((known, text)) = &self.0
             && Arc::ptr_eq(known, actor)
         {

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::batch::{Batch, EventRow, ProjectionRow};
 use super::bigint::bigint;
 use super::columns::json;
+use super::event_copy::copy_events;
 use super::export::Ancestor;
 use super::families::lock_parent;
 use super::logs::LogArrays;
@@ -119,10 +120,9 @@ impl Import {
 
     /// Stores events, with the usage they record.
     pub async fn add_events(&mut self, events: &[Recorded]) -> Result<(), StorageError> {
-        let events = events.iter().map(EventRow::from).collect();
-        let batch = Batch { events, ..Batch::default() };
+        let batch = Batch { events: events.iter().map(EventRow::from).collect(), ..Batch::default() };
         self.run(async |connection| {
-            write_rows(connection, &batch).await?;
+            copy_events(connection, events).await?;
             write_usage(connection, &batch).await
         })
         .await

@@ -23,6 +23,7 @@ mod diagnosis;
 mod driver_leases;
 mod entities;
 mod error;
+mod event_copy;
 mod export;
 mod families;
 mod forks;
