@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::{Stream, stream};
 use serde::Serialize;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::checksum::RunningChecksum;
 use crate::storage::{
@@ -15,7 +16,7 @@ use relive_protocol::{ARCHIVE_FORMAT, ARCHIVE_VERSION, ArchiveCounts, ArchiveHea
 use relive_session::{Keyframe, Revision, Session, SessionId, Timestamp};
 
 /// The session up to this state, as lines, some at a time. The next are read on demand: a reader that stops
-/// costs the lines it has not read yet, and nothing in the database.
+/// costs the lines it has not read yet, a page of events after them, and nothing in the database.
 ///
 /// An error ends the stream before its last line, so the reader can detect it.
 pub fn export(
@@ -29,6 +30,7 @@ pub fn export(
         at: Timestamp::now(),
         counts: ArchiveCounts::default(),
         size: PageSize::default(),
+        ahead: None,
     };
     stream::try_unfold((export, Step::Header), |(mut export, step)| async move {
         let mut out = Vec::new();
@@ -45,7 +47,12 @@ struct Export {
     /// Lines written so far.
     counts: ArchiveCounts,
     size: PageSize,
+    /// The events after those that are being written.
+    ahead: Option<AbortOnDropHandle<EventsRead>>,
 }
+
+/// A page of events, and the size of the next one.
+type EventsRead = Result<(Vec<StoredEvent>, PageSize), StorageError>;
 
 /// What to write next.
 enum Step {
@@ -115,16 +122,33 @@ impl Export {
 
     async fn events(&mut self, after: Revision, out: &mut Vec<u8>) -> Result<Step, StorageError> {
         let (id, up_to) = (self.session.id, self.session.revision);
-        let page = self.storage.export_events(id, after, up_to, &mut self.size).await?;
+        let begun = match self.ahead.take() {
+            // If the task has failed, the page is read again.
+            Some(page) => page.await.ok(),
+            None => None,
+        };
+        let (page, size) = match begun {
+            Some(page) => page?,
+            None => self.events_after(after).await?,
+        };
+        self.size = size;
+        // Deleted meanwhile, if there are none.
+        let last = page.last().ok_or(StorageError::SessionGone)?.revision;
+        if last < up_to {
+            self.ahead = Some(AbortOnDropHandle::new(tokio::spawn(self.events_after(last))));
+        }
         for event in &page {
             self.checksum.write(event_line(id, event).as_bytes(), out);
         }
         self.counts.events += page.len() as u64;
-        match page.last() {
-            Some(last) if last.revision == up_to => Ok(Step::Inherited),
-            Some(last) => Ok(Step::Events { after: last.revision }),
-            // Deleted meanwhile.
-            None => Err(StorageError::SessionGone),
+        Ok(if last < up_to { Step::Events { after: last } } else { Step::Inherited })
+    }
+
+    fn events_after(&self, after: Revision) -> impl Future<Output = EventsRead> + Send + 'static {
+        let (storage, id, up_to, mut size) = (self.storage.clone(), self.session.id, self.session.revision, self.size);
+        async move {
+            let page = storage.export_events(id, after, up_to, &mut size).await?;
+            Ok((page, size))
         }
     }
 
