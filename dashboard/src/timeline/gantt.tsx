@@ -75,7 +75,7 @@ export function Gantt() {
   return (
     <div className={`gantt${isNested ? ' nested' : ''}`}>
       <TimelineTools zoom={zoom} parents={parents} />
-      <TimelineCanvas lanes={rows} axis={axis} scroller={scroller} />
+      <TimelineCanvas lanes={rows} axis={axis} scroller={scroller} selected={selected} />
       <Ruler />
       <div className="gantt-scroll" ref={scroller} tabIndex={0} role="region" aria-label={t.timeline}>
         {rows.length === 0 && <p className="empty">{t.noTimeline}</p>}
