@@ -102,3 +102,31 @@ test('what waits is counted in the title, listed, and answered in one place', as
   await expect(page.getByRole('heading', { name: 'the elm' })).toBeVisible()
   await expect(page).toHaveTitle('(3) the elm · Relive')
 })
+
+test('a question without a draft is asked, with what the run was given', async ({ page, server }) => {
+  const graph = {
+    name: 'Triage',
+    startNodeId: 'ask',
+    nodes: {
+      ask: {
+        id: 'ask',
+        type: 'human_review',
+        name: 'Wake somebody?',
+        properties: { prompt: 'Urgency {{ inputs.urgency }}: wake somebody?' },
+      },
+    },
+  }
+  const { id } = await server.post<{ id: string }>('/sessions', {
+    name: 'Ticket 4409',
+    graph,
+    driver: 'builtin',
+    inputs: { urgency: 9, title: 'The export is empty' },
+  })
+  await server.post(`/sessions/${id}/control`, { action: 'start' })
+  await page.goto(`${server.address}/?page=inbox`)
+  await page.getByRole('list', { name: 'Inbox' }).getByRole('button', { name: 'Ticket 4409' }).click()
+  const review = page.getByRole('region', { name: 'Wake somebody? is waiting for you' })
+  await expect(review).toContainText('Urgency 9: wake somebody?')
+  await expect(review.getByRole('region', { name: 'Inputs' })).toContainText('The export is empty')
+  await expect(review).not.toContainText('There is no draft')
+})

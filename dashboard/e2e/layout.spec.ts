@@ -117,3 +117,52 @@ test('on a phone, what waits for somebody, the first node and the thumb can be r
     })
     .toBe(false)
 })
+
+test('the name of a run that goes on is beside its buttons at every width', async ({ page, server }) => {
+  const { id } = await server.post<{ id: string }>('/sessions', { name: 'Council on the budget' })
+  await server.post(`/sessions/${id}/control`, { action: 'start' })
+  await page.goto(`${server.address}/sessions/${id}`)
+  const name = page.getByRole('heading', { name: 'Council on the budget' })
+  for (const width of widths) {
+    await resize(page, width)
+    await expect(page.getByRole('button', { name: 'Cancel run' })).toBeInViewport({ ratio: 1 })
+    await expectToFit(name, `the name at ${width}`)
+  }
+})
+
+test('on a phone the page that is open is in view among the others, and the chosen tab among the tabs', async ({
+  page,
+  server,
+}) => {
+  await resize(page, 390)
+  await page.goto(`${server.address}/?page=retention`)
+  const current = page.locator('.page-nav [aria-current]')
+  await expect(current).toHaveText('Retention')
+  await expect(current).toBeInViewport({ ratio: 0.99 })
+  const { id } = await server.post<{ id: string }>('/sessions', { name: 'Compared' })
+  await server.post(`/sessions/${id}/control`, { action: 'start' })
+  await resize(page, 1440)
+  await page.goto(`${server.address}/sessions/${id}?panel=compare&revision=2&compare=1`)
+  const tab = page.getByRole('tab', { name: 'Compare' })
+  await expect(tab).toHaveAttribute('aria-selected', 'true')
+  await expect(tab).toBeInViewport({ ratio: 0.99 })
+})
+
+test('words of a table are not broken into letters on a phone', async ({ page, server }) => {
+  const webhook = await server.post<{ id: string }>('/webhooks', {
+    url: 'https://example.org/hook',
+    types: ['session.failed'],
+  })
+  await server.post(`/webhooks/${webhook.id}/test`, {})
+  await page.addInitScript(() => localStorage.setItem('relive.language', 'zh'))
+  await resize(page, 390)
+  await page.goto(`${server.address}/?page=webhooks&id=${webhook.id}`)
+  const status = page.locator('.status-word').first()
+  await expect(status).toBeVisible()
+  const lines = await status.evaluate((cell) => {
+    const range = document.createRange()
+    range.selectNodeContents(cell)
+    return range.getClientRects().length
+  })
+  expect(lines).toBe(1)
+})

@@ -155,3 +155,53 @@ test('a rule of retention is counted before it is saved, and says what it has re
   await expect(page.getByText('No rules: nothing is deleted or archived by itself.')).toBeVisible()
   await expect.poll(async () => (await server.get<Retention>('/retention')).rules).toEqual([])
 })
+
+test('an alert is made, is raised by a run that fails, leads to it, is changed, disabled and deleted', async ({
+  page,
+  server,
+}) => {
+  await server.post('/webhooks', { url: 'http://127.0.0.1:9/hook', types: ['alert.raised'] })
+  await page.goto(`${server.address}/?page=alerts`)
+  await expect(page.getByText('No alerts yet.')).toBeVisible()
+  await page.getByRole('button', { name: 'New alert' }).click()
+  const dialog = page.getByRole('dialog')
+  await dialog.getByLabel('Name', { exact: true }).fill('Nightly fails')
+  await dialog.getByLabel('Failed runs').fill('')
+  await expect(dialog.getByRole('button', { name: 'Create' })).toBeDisabled()
+  await dialog.getByLabel('Failed runs').fill('1')
+  await dialog.getByLabel('Tag').fill('nightly-alert')
+  await dialog.getByRole('checkbox', { name: 'http://127.0.0.1:9/hook' }).check()
+  // What the server refuses is said, and nothing that was entered is lost.
+  await dialog.getByLabel('E-mail addresses').fill('ada@example.org')
+  await dialog.getByRole('button', { name: 'Create' }).click()
+  await expect(dialog.getByRole('alert')).toContainText('RELIVE_SMTP_URL')
+  await dialog.getByLabel('E-mail addresses').fill('')
+  await dialog.getByRole('button', { name: 'Create' }).click()
+  await expect(dialog).toBeHidden()
+  const row = page.getByRole('row').filter({ has: page.getByRole('button', { name: 'Nightly fails', exact: true }) })
+  await expect(row).toContainText('1 run failed within 10 minutes')
+  await expect(row).toContainText('Tag: nightly-alert')
+  await expect(row).toContainText('1 webhook')
+  await expect(row).toContainText('resolved')
+  const events = page.getByRole('region', { name: 'When it was raised', exact: true })
+  await expect(events).toContainText('It was never raised.')
+
+  const { id } = await server.post<{ id: string }>('/sessions', { name: 'Ledger', tags: ['nightly-alert'] })
+  await server.post(`/sessions/${id}/commands`, [{ type: 'start' }, { type: 'fail', error: 'no ledger' }])
+  await expect(row).toContainText('raised', { timeout: 40_000 })
+  await expect(events.getByRole('link', { name: '1 failed run' })).toHaveAttribute('href', new RegExp(id))
+  expect(await violations(page)).toEqual([])
+
+  await row.getByRole('button', { name: 'Edit Nightly fails' }).click()
+  await page.getByRole('dialog').getByLabel('Condition').selectOption({ label: 'runs cost much' })
+  await page.getByRole('dialog').getByLabel('US dollars a day').fill('2.5')
+  await page.getByRole('dialog').getByRole('button', { name: 'Save' }).click()
+  await expect(row).toContainText('the runs of a day cost more than $2.50')
+  // Its new condition does not hold.
+  await expect(row).toContainText('resolved', { timeout: 30_000 })
+  await row.getByRole('button', { name: 'Disable: Nightly fails' }).click()
+  await expect(row).toContainText('off')
+  await row.getByRole('button', { name: 'Delete Nightly fails' }).click()
+  await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click()
+  await expect(page.getByText('No alerts yet.')).toBeVisible()
+})

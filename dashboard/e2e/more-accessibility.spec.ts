@@ -2,13 +2,14 @@ import { runCouncil } from '../scripts/council.mjs'
 import { violations } from './axe'
 import { expect, test } from './fixtures'
 
-const pages = ['overview', 'workflows', 'agents', 'groups', 'memories', 'schedules', 'webhooks', 'retention']
+const pages = ['overview', 'workflows', 'agents', 'groups', 'memories', 'schedules', 'webhooks', 'alerts', 'retention']
 const forms = [
   ['workflows&id=new', undefined],
   ['agents', 'New agent'],
   ['groups', 'New group'],
   ['schedules', 'New schedule'],
   ['webhooks', 'New webhook'],
+  ['alerts', 'New alert'],
   ['retention', 'Add a rule'],
 ] as const
 
@@ -33,6 +34,8 @@ for (const colorScheme of ['light', 'dark'] as const) {
       const graph = { name: 'g', startNodeId: 'a', nodes: { a: { id: 'a', type: 'delay', name: 'A', properties: {} } } }
       const { id: workflowId } = await server.post<{ id: string }>('/workflows', { name: 'Nightly', graph })
       await server.post('/schedules', { workflowId, cron: '0 0 1 1 *' })
+      const failures = { type: 'failures', count: 3, withinMinutes: 10 }
+      await server.post('/alerts', { name: 'Nightly fails', condition: failures })
       const found: string[] = []
       const look = async (where: string) => {
         for (const violation of await violations(page)) found.push(`${where}: ${violation}`)

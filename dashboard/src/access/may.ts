@@ -33,7 +33,7 @@ const allowed: Record<Offer, readonly Role[]> = {
   // The context, the proposal and outputs of nodes.
   edit: ['engine', 'admin', 'root'],
   readStatistics: roles,
-  // The catalog, webhooks, schedules and retention.
+  // The catalog, webhooks, schedules, alerts and retention.
   administer: ['admin', 'root'],
   manageKeys: ['admin', 'root'],
   readAudit: ['admin', 'root'],

@@ -1,6 +1,6 @@
 import { useEffect } from 'react'
 
-import { access, useMay } from '../access/me'
+import { access, useMay, useMe } from '../access/me'
 import { ShareChoice, SignInPage } from '../access/sign-in-page'
 import { AuditPage } from '../audit/audit-page'
 import { useText } from '../i18n/text'
@@ -64,6 +64,7 @@ function Pages() {
   const mayManageKeys = useMay('manageKeys')
   const mayReadAudit = useMay('readAudit')
   const mayOpen = useMayOpen(place)
+  const isOpen = useMe()?.required === false
   const isHidden =
     place.page === 'unknown' ||
     (place.page === 'inbox' && !mayReview) ||
@@ -87,6 +88,7 @@ function Pages() {
           </AppBar>
           <main id="content" className="page-message" tabIndex={-1}>
             <h1>{t.nothingHere}</h1>
+            {isOpen && (place.page === 'keys' || place.page === 'audit') && <p className="dim">{t.noAccessControl}</p>}
             <a {...linkTo({ page: 'sessions', filters: noFilters })}>{t.toSessions}</a>
           </main>
         </div>

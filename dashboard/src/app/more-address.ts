@@ -7,6 +7,7 @@ export const morePages = [
   'memories',
   'schedules',
   'webhooks',
+  'alerts',
   'retention',
   'compare',
 ] as const
@@ -29,6 +30,7 @@ const known: Record<MorePage, readonly string[]> = {
   memories: ['text', 'group', 'agent', 'session', 'score'],
   schedules: [],
   webhooks: ['id', 'status'],
+  alerts: ['id'],
   retention: [],
   compare: ['a', 'b'],
 }

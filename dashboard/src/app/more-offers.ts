@@ -13,6 +13,7 @@ export const pageOffers: Record<MorePage, Offer | undefined> = {
   memories: 'readCatalog',
   schedules: 'administer',
   webhooks: 'administer',
+  alerts: 'administer',
   retention: 'administer',
   compare: undefined,
 }

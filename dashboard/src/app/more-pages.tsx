@@ -14,6 +14,7 @@ const pages: Record<Name, Code> = {
   memories: onDemand(async () => (await import('../memories/memories-page')).MemoriesPage),
   schedules: onDemand(async () => (await import('../schedules/schedules-page')).SchedulesPage),
   webhooks: onDemand(async () => (await import('../webhooks/webhooks-page')).WebhooksPage),
+  alerts: onDemand(async () => (await import('../alerts/alerts-page')).AlertsPage),
   retention: onDemand(async () => (await import('../retention/retention-page')).RetentionPage),
   compare: onDemand(async () => (await import('../compare-runs/compare-page')).ComparePage),
 }

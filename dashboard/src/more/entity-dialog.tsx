@@ -10,6 +10,8 @@ interface EntityDialogProps<Made> {
   /** The one to change, and what it is called; `undefined`: a new one. */
   entity: { readonly id: string; readonly name: string } | undefined
   newTitle: string
+  /** How one is changed: as a whole, or by the members that are sent. */
+  changedBy?: 'PUT' | 'PATCH'
   isReady: boolean
   body(): unknown
   /** Called with what was made or changed; what it returns `false` for stays open. */
@@ -20,7 +22,7 @@ interface EntityDialogProps<Made> {
 
 /** A form that makes something at the server, or changes it. */
 export function EntityDialog<Made>(props: EntityDialogProps<Made>) {
-  const { path, entity, newTitle, isReady, body, onSaved, onClose, children } = props
+  const { path, entity, newTitle, changedBy = 'PUT', isReady, body, onSaved, onClose, children } = props
   const m = useMoreText()
   // One key for all attempts of this dialog: a repeated request must not make a second one.
   const [key] = useState(() => `${path}-${Date.now()}-${Math.random()}`)
@@ -28,7 +30,7 @@ export function EntityDialog<Made>(props: EntityDialogProps<Made>) {
     const saved =
       entity === undefined
         ? await request<Made>('POST', path, { body: body(), headers: { 'idempotency-key': key } })
-        : await request<Made>('PUT', `${path}/${entity.id}`, { body: body() })
+        : await request<Made>(changedBy, `${path}/${entity.id}`, { body: body() })
     if (onSaved(saved) !== false) onClose()
   }
   return (

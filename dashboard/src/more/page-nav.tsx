@@ -1,3 +1,5 @@
+import { useEffect, useRef } from 'react'
+
 import { useMay } from '../access/me'
 import { useOpenPages } from '../app/more-offers'
 import { linkTo, usePlace } from '../app/place'
@@ -11,8 +13,13 @@ export function PageNav() {
   const mayManageKeys = useMay('manageKeys')
   const mayReadAudit = useMay('readAudit')
   const current = (page: string) => (place.page === page ? 'page' : undefined)
+  const row = useRef<HTMLElement>(null)
+  // On a phone not all of them are in view.
+  useEffect(() => {
+    row.current?.querySelector('[aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'nearest' })
+  }, [place.page])
   return (
-    <nav className="page-nav scroll" aria-label={t.pagesLabel}>
+    <nav ref={row} className="page-nav scroll" aria-label={t.pagesLabel}>
       {open.map((page) => (
         <a key={page} aria-current={current(page)} {...linkTo({ page, options: {} })}>
           {t.pages[page]}

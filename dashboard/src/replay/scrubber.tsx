@@ -1,4 +1,4 @@
-import { type KeyboardEvent, type PointerEvent, useMemo, useRef, useState } from 'react'
+import { type KeyboardEvent, type PointerEvent, useLayoutEffect, useMemo, useRef, useState } from 'react'
 
 import { knownNow } from '../app/known-now'
 import { millis, position } from '../format/time'
@@ -7,7 +7,8 @@ import { useMoment, useOpenSession, useReadableSession, useSession } from '../se
 import { shownSession } from '../session/state'
 import { type Axis, placeOf, revisionAt, shareOf, timeAt } from '../timeline/axis'
 import { targetAt } from '../timeline/target'
-import { useAxis, useMovingMoment, useView } from '../timeline/use-axis'
+import { useAxis, useMovingMoment, useTimelineView, useView } from '../timeline/use-axis'
+import { setProperty } from '../ui/set-property'
 import { useCanvas } from '../ui/use-canvas'
 import { type Mark, type MarkKind, marksOf } from './marks'
 
@@ -25,7 +26,7 @@ export function Scrubber() {
   /** In units of the axis. */
   const [hover, setHover] = useState<number>()
   const marks = useMemo(() => marksOf(lanes, axis), [lanes, axis])
-  useMovingMoment((at) => track.current?.style.setProperty('--at', String(at / axis.length)))
+  useMovingMoment((at) => setProperty(track.current, '--at', String(at / axis.length)))
 
   const positionOf = (event: PointerEvent) => {
     const box = track.current?.getBoundingClientRect()
@@ -108,12 +109,23 @@ function isShortened({ gaps }: Axis, from: number, to: number): boolean {
   return gaps.some((gap) => gap.from <= middle && middle <= gap.to)
 }
 
-/** The part that the timeline shows. */
+/** The part that the timeline shows. It is placed without rendering, since it changes with every frame of a gesture. */
 function ScrubberZoom({ axis }: { axis: Axis }) {
-  const zoom = useView((view) => view.zoom)
-  if (zoom === undefined) return null
-  const [left, right] = [zoom.from / axis.length, 1 - zoom.to / axis.length]
-  return <i className="scrubber-zoom" style={{ left: `${left * 100}%`, right: `${right * 100}%` }} />
+  const view = useTimelineView()
+  const isZoomed = useView(({ zoom }) => zoom !== undefined)
+  const frame = useRef<HTMLElement>(null)
+  useLayoutEffect(() => {
+    const place = () => {
+      const { zoom } = view
+      if (frame.current === null || zoom === undefined) return
+      frame.current.style.left = `${(zoom.from / axis.length) * 100}%`
+      frame.current.style.right = `${(1 - zoom.to / axis.length) * 100}%`
+    }
+    if (!isZoomed) return
+    place()
+    return view.subscribe(place)
+  }, [view, axis, isZoomed])
+  return isZoomed ? <i ref={frame} className="scrubber-zoom" /> : null
 }
 
 const colours: Record<MarkKind, string> = { change: '--completed', review: '--suspended', error: '--failed' }

@@ -139,13 +139,13 @@ function Row({ schedule, workflow, onEdit, onRun, onChange }: RowProps) {
         )}
         {schedule.name !== undefined && workflow !== undefined && <p className="dim small">{workflow}</p>}
       </th>
-      <td>
+      <td className="wide">
         {words ?? <code className="mono">{cron}</code>}
         <p className="dim small">
           {words !== undefined && <code className="mono">{cron}</code>} {timezone}
         </p>
       </td>
-      <td>
+      <td className="short">
         {isEnabled && nextRunAt !== undefined ? (
           <>
             {moment(nextRunAt, now, t.locale)}

@@ -1,4 +1,4 @@
-import { type KeyboardEvent, type ReactNode, useId } from 'react'
+import { type KeyboardEvent, type ReactNode, useEffect, useId } from 'react'
 
 import { type Panel, panels } from '../app/address'
 import { useCommands } from '../app/commands'
@@ -43,6 +43,10 @@ export function Panels({ children }: { children: ReactNode }) {
     (panel) => panel !== 'compare' || view?.compareWith !== undefined || current === 'compare',
   )
   const Content = contents[current]
+  // In a narrow panel, or with long names, not all tabs are in view.
+  useEffect(() => {
+    document.getElementById(`${id}-${current}`)?.scrollIntoView({ block: 'nearest', inline: 'nearest' })
+  }, [id, current])
   const onKeyDown = (event: KeyboardEvent<HTMLElement>) => {
     const by = event.key === 'ArrowRight' ? 1 : event.key === 'ArrowLeft' ? -1 : 0
     if (by === 0) return

@@ -13,7 +13,7 @@ import { answerOf, type Decision } from './review'
 import { selectNode } from './selection'
 import { useOpenSession, useSession } from './session-context'
 import { reasonOf, send } from './steering'
-import { type Draft, proposalOf, useDraft, wordCount } from './use-draft'
+import { type Draft, type Given, givenTo, useDraft, useQuestion, wordCount } from './use-draft'
 
 /** A pending review: the draft, and the possible answers. */
 export function ReviewCard({ nodeId }: { nodeId: string }) {
@@ -23,6 +23,7 @@ export function ReviewCard({ nodeId }: { nodeId: string }) {
   const name = useSession((state) => state.live?.nodes[nodeId]?.name ?? state.graph?.nodes[nodeId]?.name ?? nodeId)
   const since = useSession((state) => state.lanes.get(nodeId)?.bars.at(-1)?.from)
   const draft = useDraft(nodeId, node?.attempt)
+  const question = useQuestion(nodeId, node?.attempt)
   const minutes = useSession((state) => timeoutOf(state.graph?.nodes[nodeId]))
   const mayBeSkipped = useSession((state) => isSkippable(state.graph?.nodes[nodeId]))
   const preferred = usePreferences().reviewer
@@ -57,6 +58,11 @@ export function ReviewCard({ nodeId }: { nodeId: string }) {
         </button>
         <Asked node={node} since={since} words={draft == null ? undefined : wordCount(draft.text)} minutes={minutes} />
       </header>
+      {question !== undefined && (
+        <p className="review-question" tabIndex={0} dir="auto">
+          {question}
+        </p>
+      )}
       {isEditing ? (
         <textarea
           className="draft"
@@ -68,11 +74,9 @@ export function ReviewCard({ nodeId }: { nodeId: string }) {
           autoFocus
         />
       ) : (
-        <div className="draft" role="region" aria-label={t.draft} tabIndex={0} dir="auto">
-          {draft?.text ?? <span className="faint">{draft === undefined ? t.loading : t.noDraft}</span>}
-        </div>
+        <DraftText draft={draft} hasQuestion={question !== undefined} />
       )}
-      <ProposalBelow draft={draft} />
+      <GivenBelow draft={draft} />
       <div className="review-words">
         <input
           aria-label={t.comment}
@@ -133,26 +137,44 @@ export function ReviewCard({ nodeId }: { nodeId: string }) {
   )
 }
 
-/** The run's proposal, unless it is the draft itself. */
-function ProposalBelow({ draft }: { draft: Draft }) {
+/** A question without a draft stands for itself. */
+function DraftText({ draft, hasQuestion }: { draft: Draft; hasQuestion: boolean }) {
+  const t = useText()
+  if (draft === null) return hasQuestion ? null : <p className="faint">{t.noDraft}</p>
+  return (
+    <div className="draft" role="region" aria-label={t.draft} tabIndex={0} dir="auto">
+      {draft?.text ?? <span className="faint">{t.loading}</span>}
+    </div>
+  )
+}
+
+/** The run's proposal, unless it is the draft itself, and its inputs. Without a draft they are what is decided on. */
+function GivenBelow({ draft }: { draft: Draft }) {
   const t = useText()
   const { store } = useOpenSession()
-  const [proposal, setProposal] = useState<string>()
+  const [given, setGiven] = useState<Given>({})
   useEffect(() => {
     const controller = new AbortController()
-    void proposalOf(store.latest.id, controller.signal).then((found) => {
-      if (!controller.signal.aborted) setProposal(found?.text)
+    void givenTo(store.latest.id, controller.signal).then((found) => {
+      if (!controller.signal.aborted) setGiven(found)
     })
     return () => controller.abort()
   }, [store])
-  if (draft === undefined || proposal === undefined || proposal === draft?.text) return null
-  return (
-    <details className="review-proposal">
-      <summary>{t.proposal}</summary>
-      <div className="draft" role="region" aria-label={t.proposal} tabIndex={0} dir="auto">
-        {proposal}
-      </div>
-    </details>
+  if (draft === undefined) return null
+  const parts: [string, string | undefined][] = [
+    [t.proposal, given.proposal?.text === draft?.text ? undefined : given.proposal?.text],
+    [t.inputs, given.inputs?.text],
+  ]
+  return parts.map(
+    ([title, text]) =>
+      text !== undefined && (
+        <details key={title} className="review-proposal" open={draft === null}>
+          <summary>{title}</summary>
+          <div className="draft" role="region" aria-label={title} tabIndex={0} dir="auto">
+            {text}
+          </div>
+        </details>
+      ),
   )
 }
 

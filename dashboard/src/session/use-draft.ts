@@ -36,8 +36,43 @@ export function useDraft(nodeId: string, attempt: number | undefined): Draft {
   return draft
 }
 
+/** What the node asks, as the built-in engine and others write it: its last message as the system, in this attempt. */
+export function useQuestion(nodeId: string, attempt: number | undefined): string | undefined {
+  const { store } = useOpenSession()
+  const [question, setQuestion] = useState<string>()
+  useEffect(() => {
+    setQuestion(undefined)
+    const controller = new AbortController()
+    void questionOf(store.latest, nodeId, controller.signal).then((found) => {
+      if (!controller.signal.aborted) setQuestion(found)
+    })
+    return () => controller.abort()
+  }, [store, nodeId, attempt])
+  return question
+}
+
+async function questionOf(
+  { id, live }: SessionState,
+  nodeId: string,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const { startedAt } = live?.nodes[nodeId] ?? {}
+  try {
+    const page = await messagesOf(id, nodeId, signal)
+    const asked = page.messages.find(({ role }) => role === 'system')
+    // That of an earlier round was answered then.
+    return asked !== undefined && (startedAt === undefined || asked.createdAt >= startedAt) ? asked.content : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function messagesOf(sessionId: string, nodeId: string, signal: AbortSignal): Promise<MessagePage> {
+  return get<MessagePage>(`/sessions/${sessionId}/messages${query({ nodeId, order: 'desc', limit: 10 })}`, signal)
+}
+
 async function findDraft(state: SessionState, nodeId: string, signal: AbortSignal): Promise<Found | null> {
-  const proposal = () => proposalOf(state.id, signal)
+  const proposal = async () => (await givenTo(state.id, signal)).proposal
   if (replacesProposal(state.graph?.nodes[nodeId])) {
     const found = await proposal()
     if (found !== undefined) return found
@@ -57,12 +92,24 @@ export function replacesProposal(planned: GraphNode | undefined): boolean {
   return properties?.['updatesProposal'] === true || properties?.['updates_proposal'] === true
 }
 
-export async function proposalOf(sessionId: string, signal: AbortSignal): Promise<Found | undefined> {
+/** What a run was given. */
+export interface Given {
+  readonly proposal?: Found | undefined
+  readonly inputs?: Found | undefined
+}
+
+export async function givenTo(sessionId: string, signal: AbortSignal): Promise<Given> {
   try {
-    const { proposal } = await get<{ proposal?: unknown }>(`/sessions/${sessionId}/entity`, signal)
-    return asDraft(proposal)
+    const { proposal, inputs } = await get<{ proposal?: unknown; inputs?: unknown }>(
+      `/sessions/${sessionId}/entity`,
+      signal,
+    )
+    const isEmpty = inputs == null || (typeof inputs === 'object' && Object.keys(inputs).length === 0)
+    // All of them: unlike in an output, no member is the text that is meant.
+    const text = typeof inputs === 'string' ? inputs : JSON.stringify(inputs, undefined, 2)
+    return { proposal: asDraft(proposal), inputs: isEmpty ? undefined : { text, isStructure: true } }
   } catch {
-    return undefined
+    return {}
   }
 }
 
@@ -96,10 +143,7 @@ export function makersBefore({ graph, live }: Run, nodeId: string): readonly str
 /** The last message of a node, without thinking. Read from the server: the page may hold other messages, or none. */
 async function saidLast(sessionId: string, nodeId: string, signal: AbortSignal): Promise<Found | undefined> {
   try {
-    const page = await get<MessagePage>(
-      `/sessions/${sessionId}/messages${query({ nodeId, order: 'desc', limit: 10 })}`,
-      signal,
-    )
+    const page = await messagesOf(sessionId, nodeId, signal)
     return asDraft(page.messages.find(({ isThinking }) => !isThinking)?.content)
   } catch {
     return undefined

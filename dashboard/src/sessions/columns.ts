@@ -13,7 +13,7 @@ const shapes: Record<ListColumn, Shape> = {
   status: { track: '112px', width: 112, narrow: 92 },
   workflow: { track: 'minmax(90px, 150px)', width: 90, narrow: 90 },
   group: { track: 'minmax(80px, 150px)', width: 80, narrow: 80 },
-  progress: { track: '170px', width: 170, narrow: 96 },
+  progress: { track: '170px', width: 170, narrow: 52 },
   created: { track: '132px', width: 132, narrow: 116 },
   started: { track: '132px', width: 132, narrow: 116 },
   updated: { track: '132px', width: 132, narrow: 116 },

@@ -90,7 +90,7 @@ function NameCell({ session, depth, isUnfolded, onFold, link }: SessionRowProps)
       <StatusIcon status={isWaiting(session) ? 'suspended' : session.status} />
       <span className="row-lines">
         <span className="row-line">
-          <a {...link}>
+          <a {...link} title={name}>
             {name}
             <span className="row-link" />
           </a>
@@ -108,12 +108,12 @@ function NameCell({ session, depth, isUnfolded, onFold, link }: SessionRowProps)
         {(excerpt !== undefined || tags.length > 0) && (
           <span className="row-line second">
             {tags.map((tag) => (
-              <span key={tag} className="tag">
+              <span key={tag} className="tag" title={tag}>
                 {tag}
               </span>
             ))}
             {excerpt !== undefined && (
-              <span className={session.error === undefined ? 'row-excerpt' : 'row-error'} title={excerpt}>
+              <span className={session.status === 'failed' ? 'row-error' : 'row-excerpt'} title={excerpt}>
                 {excerpt}
               </span>
             )}
@@ -124,9 +124,12 @@ function NameCell({ session, depth, isUnfolded, onFold, link }: SessionRowProps)
   )
 }
 
+/** Written by the server: an id and a time that say less than the name, which is that of the schedule. */
+const ofSchedules = new Set(['scheduleId', 'scheduledAt'])
+
 /** What a list knows of a run beside its name: the summaries of the server have neither inputs nor proposal. */
 function labelsOf({ metadata }: SessionSummary): string | undefined {
-  const entries = Object.entries(metadata ?? {})
+  const entries = Object.entries(metadata ?? {}).filter(([key]) => !ofSchedules.has(key))
   return entries.length === 0 ? undefined : entries.map(([key, value]) => `${key}: ${value}`).join(' · ')
 }
 

@@ -4,6 +4,7 @@ import type { ListFilters } from '../app/address'
 import { plainView } from '../app/address'
 import { adjustFilters, linkTo } from '../app/place'
 import { useText } from '../i18n/text'
+import { isWaiting } from '../inbox/waiting'
 import { progressOf } from '../status/status'
 import { StatusIcon } from '../status/status-icon'
 import { useStore } from '../store/use-store'
@@ -46,6 +47,8 @@ export function Sidebar({
             if (session === undefined) return null
             const { done, skipped, all } = progressOf(session.nodeCounts)
             const isCurrent = session.id === sessionId
+            const waits = isWaiting(session)
+            const name = sessionName(session) ?? t.unnamed(session.id)
             return (
               <li key={key} className="virtual-row" style={{ transform: `translateY(${start}px)` }}>
                 <a
@@ -53,13 +56,15 @@ export function Sidebar({
                   aria-current={isCurrent ? 'page' : undefined}
                   {...linkTo({ page: 'session', sessionId: session.id, filters, view: plainView })}
                 >
-                  <StatusIcon status={session.status} />
-                  <span className="side-name">{sessionName(session) ?? t.unnamed(session.id)}</span>
+                  <StatusIcon status={waits ? 'suspended' : session.status} />
+                  <span className="side-name" title={name}>
+                    {name}
+                  </span>
                   <span className="dim num">
                     <Took session={session} />
                   </span>
                   <span className="side-facts num">
-                    <span>{t.status[session.status]}</span>
+                    <span>{waits ? t.waitingForYou : t.status[session.status]}</span>
                     {all > 0 && (
                       <span>
                         {done}/{all}

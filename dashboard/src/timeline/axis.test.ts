@@ -74,6 +74,11 @@ test('a wait that goes on stands still as well, and now moves through it', () =>
   expect(shareOf(early, 10 * second)).toBeGreaterThan(0.5)
   expect(early.validUntil).toBeGreaterThan(7.6 * hour)
   expect(early.validUntil).toBeLessThan(12 * hour)
+  // Less than two seconds of work need no room for more while nobody works.
+  const brief = lanesOf({ a: [barOf(0, 200)], b: [barOf(200, undefined, wait)] })
+  const waiting = axisOf({ start: 0, now: 300 * second, end: undefined, lanes: brief }, shortened)
+  expect(shareOf(waiting, 200)).toBeGreaterThan(0.6)
+  expect(shareOf(waiting, 300 * second)).toBeGreaterThan(0.75)
   // It is not long enough yet, and nothing will happen to say so.
   expect(at(10.5 * second).validUntil).toBeLessThan(12 * second)
 })

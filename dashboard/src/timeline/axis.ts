@@ -95,7 +95,9 @@ function byTime({ start, now, end, lanes }: AxisSource, options: AxisOptions): A
     knot(to, Math.min(short, (to - from) / 2))
   }
   if (end === undefined) {
-    const length = Math.max(unit, grown(unit + Math.max(0, until - time), leastMs))
+    // While all that goes on is a wait, there is no work that the room ahead would have to be as long as.
+    const least = open === undefined ? leastMs : Math.max(1, short)
+    const length = Math.max(unit, grown(unit + Math.max(0, until - time), least))
     knot(time + length - unit, length - unit)
   } else {
     knot(Math.max(until, start + 1), Math.max(until, start + 1) - time)

@@ -48,6 +48,11 @@ test('a bar is as long as it lasted, one that lasts reaches to now, and none is 
   ])
 })
 
+test('what was short at the very end is drawn before it, not beyond the edge', () => {
+  expect(drawn([bar(1000, 1000)]).boxes).toEqual([['green', 97, 3]])
+  expect(barAt({ id: 'a', bars: [bar(1000, 1000)] }, 98, whole)?.from).toBe(1000)
+})
+
 test('waits have a border and failures a cross', () => {
   expect(drawn([bar(0, 100)]).strokes()).toBe(0)
   expect(drawn([bar(0, 100, 'suspended')]).strokes()).toBe(1)

@@ -47,7 +47,10 @@ const nearness = 4
 export function extentOf(bar: Bar, { axis, span, width, now }: BarPlace): readonly [left: number, right: number] {
   const left = shareIn(span, placeOf(axis, bar.from, bar.revision)) * width
   const right = shareIn(span, placeOf(axis, bar.to ?? now, bar.endRevision)) * width
-  return [left, Math.max(left + leastWidth, right)]
+  if (right - left >= leastWidth) return [left, right]
+  // What is widened at the very end of the run goes to the left, where it can be seen.
+  const begin = Math.min(left, shareIn(span, axis.length) * width - leastWidth)
+  return [begin, begin + leastWidth]
 }
 
 /** Draws the bars of one lane, whose upper edge is `top`. However short a bar was, it can be seen. */

@@ -6,6 +6,7 @@ import { useText } from '../i18n/text'
 import { instanceOf, nodeName } from '../node/instances'
 import { selectedFrom, useSelectedNode } from '../session/selection'
 import { useOpenSession, useReadableSession, useSession } from '../session/session-context'
+import { setProperty } from '../ui/set-property'
 import { BarTip } from './bar-tip'
 import { BarsArea } from './bars-area'
 import { laneHeight } from './bars-drawing'
@@ -52,7 +53,7 @@ export function Gantt() {
     const { from, to } = view.span()
     // What was followed is followed on.
     if (before !== undefined && before !== at && before >= from && before <= to) view.reveal(at)
-    cursor.current?.style.setProperty('--at', shareIn(view.span(), at).toFixed(5))
+    setProperty(cursor.current, '--at', shareIn(view.span(), at).toFixed(5))
   })
   // biome-ignore lint/correctness/useExhaustiveDependencies: only a new choice scrolls; lanes that move or are added meanwhile do not.
   useEffect(() => {
@@ -74,7 +75,7 @@ export function Gantt() {
   return (
     <div className={`gantt${isNested ? ' nested' : ''}`}>
       <TimelineTools zoom={zoom} parents={parents} />
-      <TimelineCanvas lanes={rows} axis={axis} scroller={scroller} />
+      <TimelineCanvas lanes={rows} axis={axis} scroller={scroller} selected={selected} />
       <Ruler />
       <div className="gantt-scroll" ref={scroller} tabIndex={0} role="region" aria-label={t.timeline}>
         {rows.length === 0 && <p className="empty">{t.noTimeline}</p>}

@@ -98,6 +98,21 @@ test('lanes stand in the order in which their nodes began', () => {
   expect(inOrder(lanes).map(({ id }) => id)).toEqual(['b', 'a'])
 })
 
+test('nodes that began within one millisecond stand in the order in which that was recorded', () => {
+  const ran = { status: 'running', startedAt: time(1) } as const
+  const lanes = follow(
+    state(2, 1, { 'step 2': ran }),
+    state(3, 1, { 'step 2': ran, 'step 10': ran }),
+    state(4, 1, { 'step 2': ran, 'step 10': ran, 'step 1': ran }),
+  )
+  expect(inOrder(lanes).map(({ id }) => id)).toEqual(['step 2', 'step 10', 'step 1'])
+  // Where no revision tells them apart, as in a fork, by their names as people count.
+  const unknown = new Map(
+    [...lanes].map(([id, { bars }]) => [id, { id, bars: bars.map((bar) => ({ ...bar, revision: undefined })) }]),
+  )
+  expect(inOrder(unknown).map(({ id }) => id)).toEqual(['step 1', 'step 2', 'step 10'])
+})
+
 test('instances come after their node, in the order in which they began', () => {
   const ran = (second: number) => ({ status: 'running' as const, startedAt: time(second), attempt: 1 })
   const session = state(9, 9, { b: ran(1), 'a#2': ran(4), 'a#1': ran(3), a: ran(2), 'c#1': ran(5) })

@@ -115,6 +115,8 @@ function ended(bars: readonly Bar[], status: NodeStatus, to: number, endRevision
 /** The lanes in the order in which the nodes first ran; instances come after their node. */
 export function inOrder(lanes: Lanes, graph?: GraphDefinition | null): readonly Lane[] {
   const began = (id: string) => lanes.get(id)?.bars[0]?.from
+  // Nodes that began within one millisecond still began one after the other.
+  const revision = (id: string) => lanes.get(id)?.bars[0]?.revision ?? 0
   return [...lanes.values()]
     .filter((lane) => lane.bars.length > 0)
     .map((lane) => {
@@ -123,7 +125,8 @@ export function inOrder(lanes: Lanes, graph?: GraphDefinition | null): readonly 
       return { lane, owner, from: began(owner) ?? 0 }
     })
     .sort((a, b) => {
-      if (a.owner !== b.owner) return a.from - b.from || (a.owner < b.owner ? -1 : 1)
+      if (a.owner !== b.owner)
+        return a.from - b.from || revision(a.owner) - revision(b.owner) || byKey.compare(a.owner, b.owner)
       if (a.lane.id === a.owner || b.lane.id === b.owner) return a.lane.id === a.owner ? -1 : 1
       return (began(a.lane.id) ?? 0) - (began(b.lane.id) ?? 0) || byKey.compare(a.lane.id, b.lane.id)
     })

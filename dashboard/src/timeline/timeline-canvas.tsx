@@ -15,6 +15,8 @@ interface TimelineCanvasProps {
   lanes: readonly NestedLane[]
   axis: Axis
   scroller: RefObject<HTMLDivElement | null>
+  /** The lane of the chosen node. */
+  selected: string | undefined
 }
 
 export const rulerHeight = 28
@@ -23,7 +25,7 @@ export const rulerHeight = 28
  * The ruler, and the bars of the lanes in view: as elements, those of a busy run would slow down the whole page. Zooming
  * and panning draws, and renders nothing.
  */
-export function TimelineCanvas({ lanes, axis, scroller }: TimelineCanvasProps) {
+export function TimelineCanvas({ lanes, axis, scroller, selected }: TimelineCanvasProps) {
   const moment = useMoment()
   const view = useTimelineView()
   /** Something in view still lasts. */
@@ -49,6 +51,8 @@ export function TimelineCanvas({ lanes, axis, scroller }: TimelineCanvasProps) {
       const lane = lanes[index]?.lane
       if (lane === undefined) break
       const top = index * laneHeight - scrolled
+      // Below its bars, whose colours are those of statuses.
+      if (lane.id === selected) drawSelection(surface, top, width, token)
       drawLane(surface, lane, top, place, colours)
       isGrowing.current ||= lane.bars.at(-1)?.to === undefined
       const framed = pointed?.bar.id === lane.id && lane.bars.find((bar) => isNamed(pointed.bar, lane.id, bar))
@@ -78,6 +82,11 @@ export function TimelineCanvas({ lanes, axis, scroller }: TimelineCanvasProps) {
       <canvas ref={bars} className="gantt-bars" />
     </>
   )
+}
+
+function drawSelection(surface: CanvasRenderingContext2D, top: number, width: number, token: Token): void {
+  surface.fillStyle = token('--accent-soft')
+  surface.fillRect(0, top, width, laneHeight)
 }
 
 function barColours(token: Token): BarColours {

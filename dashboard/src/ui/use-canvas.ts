@@ -57,6 +57,8 @@ export function useCanvas(
     let frame: number | undefined
     /** Where a box begins and ends between two points, only the browser knows how many it has. */
     let observed: readonly number[] = []
+    /** As it was observed: asking for it while a frame is made would lay the page out an additional time. */
+    let box: { readonly width: number; readonly height: number } | undefined
     let style: CSSStyleDeclaration | undefined
     const colours = new Map<string, string>()
     const token: Token = (name) => {
@@ -69,7 +71,7 @@ export function useCanvas(
     }
     const paint = () => {
       frame = undefined
-      const { width, height } = element.getBoundingClientRect()
+      const { width, height } = box ?? element.getBoundingClientRect()
       if (width === 0 || height === 0) return
       const [across, down] = [width, height].map((size, at) => {
         const [points = 0, about] = [observed[at], size * devicePixelRatio]
@@ -86,8 +88,9 @@ export function useCanvas(
     }
     ask.current = plan
     const sizes = new ResizeObserver(([entry]) => {
-      const [box] = entry?.devicePixelContentBoxSize ?? []
-      observed = box === undefined ? [] : [box.inlineSize, box.blockSize]
+      const [points] = entry?.devicePixelContentBoxSize ?? []
+      observed = points === undefined ? [] : [points.inlineSize, points.blockSize]
+      box = entry?.contentRect
       plan()
     })
     try {

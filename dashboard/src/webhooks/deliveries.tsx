@@ -1,5 +1,4 @@
 import type { Delivery, DeliveryPage, Webhook } from '@relive/types'
-import { useEffect, useRef } from 'react'
 
 import { query, request } from '../api/http'
 import { noFilters, plainView } from '../app/address'
@@ -9,6 +8,7 @@ import { useText } from '../i18n/text'
 import { ListTable } from '../more/list-page'
 import { useMoreText } from '../more/text'
 import { useAction } from '../more/use-action'
+import { useInterval } from '../more/use-interval'
 import { usePaged } from '../more/use-read'
 
 const statuses = ['pending', 'delivered', 'failed'] as const
@@ -85,7 +85,7 @@ function Row({ delivery, onRetried }: { delivery: Delivery; onRetried: () => voi
   const look = { pending: 'running', delivered: 'completed', failed: 'failed' }[status]
   return (
     <tr>
-      <td>
+      <td className="short">
         <time dateTime={delivery.createdAt}>{moment(delivery.createdAt, now, t.locale)}</time>
       </td>
       <th scope="row">
@@ -97,8 +97,8 @@ function Row({ delivery, onRetried }: { delivery: Delivery; onRetried: () => voi
           </a>
         )}
       </th>
-      <td className={`status-word ${look}`}>{m.deliveryStatus[status]}</td>
-      <td>
+      <td className={`short status-word ${look}`}>{m.deliveryStatus[status]}</td>
+      <td className="short">
         {attempts}
         {status === 'pending' && nextAttemptAt !== undefined && (
           <span className="faint"> · {ahead(millis(nextAttemptAt) - now, t.locale)}</span>
@@ -127,16 +127,4 @@ function Row({ delivery, onRetried }: { delivery: Delivery; onRetried: () => voi
       </td>
     </tr>
   )
-}
-
-/** While the page is shown. */
-function useInterval(act: () => void, everyMs: number): void {
-  const newest = useRef(act)
-  newest.current = act
-  useEffect(() => {
-    const timer = setInterval(() => {
-      if (!document.hidden) newest.current()
-    }, everyMs)
-    return () => clearInterval(timer)
-  }, [everyMs])
 }

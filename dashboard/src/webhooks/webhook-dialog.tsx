@@ -22,6 +22,8 @@ const types: readonly WebhookType[] = [
   'node.failed',
   'review.requested',
   'review.answered',
+  'alert.raised',
+  'alert.resolved',
 ]
 const typeEntries = types.map((id) => ({ id, name: id }))
 const usual: readonly WebhookType[] = ['session.completed', 'session.failed', 'review.requested']

@@ -5,12 +5,12 @@ import { request } from '../api/http'
 import type { PageOptions } from '../app/more-address'
 import { adjustOptions } from '../app/place'
 import { useText } from '../i18n/text'
+import { FilterText } from '../more/filter-text'
 import { ListPage, ListTable, RowActions } from '../more/list-page'
 import { useMoreText } from '../more/text'
 import { usePaged } from '../more/use-read'
 import { reasonOf } from '../session/steering'
-import { catalog, loadCatalog } from '../sessions/catalog'
-import { useStore } from '../store/use-store'
+import { loadCatalog } from '../sessions/catalog'
 import { showNotice } from '../ui/notices'
 import { Deliveries } from './deliveries'
 import { WebhookDialog } from './webhook-dialog'
@@ -86,7 +86,7 @@ function Row({ webhook, isChosen, onEdit, onChange }: RowProps) {
   }
   return (
     <tr className={isChosen ? 'chosen' : undefined}>
-      <th scope="row">
+      <th scope="row" className="wide">
         <button
           type="button"
           className="link"
@@ -98,10 +98,10 @@ function Row({ webhook, isChosen, onEdit, onChange }: RowProps) {
       </th>
       <td className="dim wide">{types.join(', ')}</td>
       <td className="dim">
-        <FilterText webhook={webhook} />
+        <FilterText filter={filter} />
       </td>
       <td>
-        <span className={enabled ? 'good' : 'bad'}>{enabled ? m.on : m.off}</span>
+        <span className={enabled ? 'short good' : 'short bad'}>{enabled ? m.on : m.off}</span>
         {disabledReason !== undefined && <p className="bad small">{disabledReason}</p>}
       </td>
       <td>
@@ -125,18 +125,4 @@ function Row({ webhook, isChosen, onEdit, onChange }: RowProps) {
       </td>
     </tr>
   )
-}
-
-function FilterText({ webhook: { filter = {} } }: { webhook: Webhook }) {
-  const t = useText()
-  const m = useMoreText()
-  const { workflows, groups } = useStore(catalog, (state) => state)
-  const named = (all: readonly { id: string; name: string }[], id: string) =>
-    all.find((entry) => entry.id === id)?.name ?? `…${id.slice(-8)}`
-  const parts = [
-    filter.workflowId !== undefined && `${t.workflow}: ${named(workflows, filter.workflowId)}`,
-    filter.groupId !== undefined && `${t.group}: ${named(groups, filter.groupId)}`,
-    filter.tag !== undefined && `${m.tag}: ${filter.tag}`,
-  ].filter((part) => part !== false)
-  return <>{parts.length === 0 ? m.any : parts.join(', ')}</>
 }

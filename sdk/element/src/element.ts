@@ -194,7 +194,8 @@ export class ReliveSession extends Base {
         `This run ${session === undefined ? 'cannot be shown' : 'is no longer kept up to date'}: ${error.message}`,
       )
     if (session !== undefined) {
-      if (before.session !== session || before.isLost !== shown.isLost) this.#drawBar(session, shown.isLost)
+      if (before.session !== session || before.isLost !== shown.isLost || before.graph !== shown.graph)
+        this.#drawBar(session, shown.isLost)
       this.#graph.show(shown.graph, session)
       this.#drawTimes(session)
       const { messages, hasEarlier, messagesError } = shown
@@ -207,7 +208,8 @@ export class ReliveSession extends Base {
   }
 
   #drawBar(session: WorkflowSession, isLost: boolean): void {
-    const name = session.name === undefined ? '' : plainName(session.name)
+    // Called as in lists: by itself, or by the graph that it runs.
+    const name = plainName(session.name || this.#shown.graph?.name || '')
     setText(this.#name, name || `Run ${session.id.slice(0, 8)}`)
     setText(this.#status, isLost ? `${session.status}, reconnecting…` : session.status)
     this.#status.className = `status ${look(session.status)}`
