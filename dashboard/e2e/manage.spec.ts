@@ -30,6 +30,7 @@ const graph = {
 
 test('a webhook is made, shows its secret once, is tested, told of runs, and sent again', async ({ page, server }) => {
   const received: string[] = []
+  const signatures: number[] = []
   let status = 204
   const receiver = createServer((request, response) => {
     let body = ''
@@ -38,6 +39,7 @@ test('a webhook is made, shows its secret once, is tested, told of runs, and sen
     })
     request.on('end', () => {
       received.push((JSON.parse(body) as { type: string }).type)
+      signatures.push(String(request.headers['webhook-signature']).split(' ').length)
       response.writeHead(status).end()
     })
   })
@@ -59,6 +61,22 @@ test('a webhook is made, shows its secret once, is tested, told of runs, and sen
   await expect(rows.filter({ hasText: 'webhook.test' })).toContainText('204')
   expect(received).toEqual(['webhook.test'])
   expect(await violations(page)).toEqual([])
+
+  await page.getByRole('button', { name: `Rotate the secret: ${url}` }).click()
+  const rotation = page.getByRole('dialog')
+  await expect(rotation.getByLabel('The secret before it signs too')).toHaveValue('day')
+  expect(await violations(page)).toEqual([])
+  await rotation.getByRole('button', { name: 'Rotate', exact: true }).click()
+  await expect(rotation.getByLabel('Secret', { exact: true })).toHaveValue(/^whsec_/)
+  await rotation.getByRole('button', { name: 'Done' }).click()
+  await expect(page.getByRole('row').filter({ hasText: 'the secret before signs until' })).toBeVisible()
+  await page.getByRole('button', { name: 'Send a test' }).click()
+  await expect.poll(() => signatures).toEqual([1, 2])
+  await page.getByRole('button', { name: `Rotate the secret: ${url}` }).click()
+  await rotation.getByLabel('The secret before it signs too').selectOption('none')
+  await rotation.getByRole('button', { name: 'Rotate', exact: true }).click()
+  await rotation.getByRole('button', { name: 'Done' }).click()
+  await expect(page.getByText('the secret before signs until')).toHaveCount(0)
 
   status = 500
   const { id } = await server.post<{ id: string }>('/sessions', { name: 'told of' })

@@ -124,6 +124,7 @@ pub const OPERATIONS: &[Operation] = &[
     read("get_webhook", &[ManageWebhooks]),
     change("replace_webhook", &[ManageWebhooks]),
     change("delete_webhook", &[ManageWebhooks]),
+    change("rotate_webhook_secret", &[ManageWebhooks]),
     read("list_deliveries", &[ManageWebhooks]),
     change("retry_delivery", &[ManageWebhooks]),
     change("test_webhook", &[ManageWebhooks]),

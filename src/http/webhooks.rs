@@ -1,5 +1,7 @@
 //! Webhooks and their deliveries.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
@@ -18,10 +20,15 @@ use super::state::{Api, App};
 use crate::storage::{Page, WebhookChange};
 use crate::webhooks::WebhookSecret;
 use relive_protocol::{DeliveryPage, Problem, WebhookPage};
-use relive_session::{CreatedWebhook, Delivery, DeliveryStatus, Webhook, WebhookFields, WriteWebhook, limits};
+use relive_session::{
+    CreatedWebhook, Delivery, DeliveryStatus, RotateWebhookSecret, Webhook, WebhookFields, WriteWebhook, limits,
+};
 
 /// Rows on a page by default, and at most.
 const LIMIT: (u32, u32) = (50, 200);
+/// Seconds for which the secret from before signs too, by default and at most.
+const OVERLAP: u32 = 86_400;
+const LONGEST_OVERLAP: u32 = 604_800;
 
 /// Which deliveries to list.
 #[derive(Clone, Debug, Deserialize, IntoParams)]
@@ -49,8 +56,8 @@ fn check(api: &Api, fields: &WebhookFields) -> Result<(), ApiError> {
     }
 }
 
-fn secret_of(request: &WriteWebhook) -> Result<Option<WebhookSecret>, ApiError> {
-    let read = request.secret.as_deref().map(WebhookSecret::parse).transpose();
+fn secret_of(given: Option<&str>) -> Result<Option<WebhookSecret>, ApiError> {
+    let read = given.map(WebhookSecret::parse).transpose();
     read.map_err(|error| ApiError::bad_request(format!("secret: {error}")))
 }
 
@@ -76,7 +83,7 @@ pub async fn list(api: Api, Query(query): Query<PageQuery>) -> Result<Json<Webho
 pub async fn create(api: Api, headers: HeaderMap, Body(request): Body<WriteWebhook>) -> Result<Response, ApiError> {
     let fields = request.fields();
     check(&api, &fields)?;
-    let given = secret_of(&request)?;
+    let given = secret_of(request.secret.as_deref())?;
     let keyed = Keyed::read(&headers, "webhooks", &request)?;
     let mut shown = None;
     let answer = once(&api, keyed, Uuid::now_v7(), async |id, again| {
@@ -112,7 +119,8 @@ pub async fn get(api: Api, Path(id): Path<Uuid>) -> Result<Json<Webhook>, ApiErr
     api.webhook(id).await?.map(Json).ok_or_else(not_found)
 }
 
-/// Replace a webhook's fields. Without a secret, the old one is kept.
+/// Replace a webhook's fields. Without a secret, those there are stay. With one, it is the only one that signs from then
+/// on: to keep the one before for a while, rotate it.
 #[utoipa::path(put, path = "/webhooks/{id}", operation_id = "replace_webhook", tag = "webhooks",
     params(("id" = Uuid, Path)), request_body = WriteWebhook, responses(
         (status = 200, description = "Replaced", body = Webhook),
@@ -125,9 +133,35 @@ pub async fn replace(
 ) -> Result<Json<Webhook>, ApiError> {
     let fields = request.fields();
     check(&api, &fields)?;
-    let secret = secret_of(&request)?;
+    let secret = secret_of(request.secret.as_deref())?;
     let change = WebhookChange { fields: &fields, secret: secret.as_ref().map(WebhookSecret::key) };
     api.update_webhook(id, change).await?.map(Json).ok_or_else(not_found)
+}
+
+/// Rotate a webhook's secret. The new one is shown this once.
+///
+/// For `overlapSeconds`, deliveries are signed with the secrets before it too, so that the receiver can be given the new
+/// one meanwhile. `webhook-signature` has several signatures then, separated by spaces. With 0, only the new secret signs
+/// from then on. If the answer is lost, rotate again.
+#[utoipa::path(post, path = "/webhooks/{id}/secret/rotate", operation_id = "rotate_webhook_secret", tag = "webhooks",
+    params(("id" = Uuid, Path)), request_body = RotateWebhookSecret, responses(
+        (status = 200, description = "Rotated", body = CreatedWebhook),
+        (status = 404, description = "Not found", body = Problem),
+        (status = 409, description = "Too many secrets from before sign already", body = Problem),
+    ))]
+pub async fn rotate(
+    api: Api,
+    Path(id): Path<Uuid>,
+    Body(request): Body<RotateWebhookSecret>,
+) -> Result<Json<CreatedWebhook>, ApiError> {
+    let overlap = request.overlap_seconds.unwrap_or(OVERLAP);
+    if overlap > LONGEST_OVERLAP {
+        return Err(ApiError::bad_request(format!("overlapSeconds may be {LONGEST_OVERLAP} at most, which is a week")));
+    }
+    let secret = secret_of(request.secret.as_deref())?.unwrap_or_else(WebhookSecret::generate);
+    let rotated = api.rotate_webhook_secret(id, secret.key(), Duration::from_secs(overlap.into())).await?;
+    let webhook = rotated.ok_or_else(not_found)?;
+    Ok(Json(CreatedWebhook { webhook, secret: secret.reveal() }))
 }
 
 /// Delete a webhook with its deliveries. What is in flight may still arrive.
@@ -195,6 +229,7 @@ pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(list, create))
         .routes(routes!(get, replace, delete))
+        .routes(routes!(rotate))
         .routes(routes!(deliveries))
         .routes(routes!(retry))
         .routes(routes!(test))

@@ -1,5 +1,7 @@
 //! Webhooks, as a caller reaches them.
 
+use std::time::Duration;
+
 use uuid::Uuid;
 
 use super::{Refused, Scoped};
@@ -26,6 +28,22 @@ impl Scoped {
     pub async fn update_webhook(&self, id: Uuid, change: WebhookChange<'_>) -> Result<Option<Webhook>, Refused> {
         self.check(Action::ManageWebhooks)?;
         Ok(self.storage.update_webhook(self.project(), id, change, Timestamp::now()).await?)
+    }
+
+    /// Gives a webhook of the project a new secret, beside which those before it sign for as long as `overlap`; `None`
+    /// if the project has no such one.
+    ///
+    /// # Errors
+    ///
+    /// As for all functions here, and if too many of those before sign already.
+    pub async fn rotate_webhook_secret(
+        &self,
+        id: Uuid,
+        secret: &[u8],
+        overlap: Duration,
+    ) -> Result<Option<Webhook>, Refused> {
+        self.check(Action::ManageWebhooks)?;
+        Ok(self.storage.rotate_webhook_secret(self.project(), id, secret, overlap, Timestamp::now()).await?)
     }
 
     /// A webhook of the project.

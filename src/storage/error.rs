@@ -80,6 +80,10 @@ pub enum Constraint {
     TooManyRevoked,
     #[error("the project has as many webhooks as it may have: 100")]
     TooManyWebhooks,
+    #[error(
+        "5 secrets from before sign for this webhook besides the newest: wait until one ends, or rotate with overlapSeconds 0"
+    )]
+    TooManySecrets,
     #[error("the project has as many alerts as it may have: 100")]
     TooManyAlerts,
     #[error("there is no such webhook")]

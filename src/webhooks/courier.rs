@@ -8,7 +8,7 @@ use reqwest::{Client, Response, StatusCode, Url};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::secret::signature;
+use super::secret::signatures;
 use crate::endpoint::{NotPublic, PublicOnly, clean, reason, retry_after, traced};
 use crate::storage::{AttemptRecord, WebhookTarget};
 use relive_session::{DeliveryStatus, Timestamp, TraceContext};
@@ -128,7 +128,7 @@ impl Courier {
     ) -> Attempt {
         let began = Instant::now();
         let outcome = match self.check(&target.url) {
-            Ok(url) => self.post(url, &target.secret, id, body, trace).await.map_err(reason),
+            Ok(url) => self.post(url, &target.secrets, id, body, trace).await.map_err(reason),
             // The setting has been changed.
             Err(error) => Err(error.to_string()),
         };
@@ -146,7 +146,7 @@ impl Courier {
     async fn post(
         &self,
         url: Url,
-        key: &[u8],
+        keys: &[Vec<u8>],
         id: Uuid,
         body: &str,
         trace: Option<&TraceContext>,
@@ -158,7 +158,7 @@ impl Courier {
             .header(CONTENT_TYPE, "application/json")
             .header("webhook-id", id.to_string())
             .header("webhook-timestamp", seconds.to_string())
-            .header("webhook-signature", signature(key, id, seconds, body))
+            .header("webhook-signature", signatures(keys, id, seconds, body))
             .body(body.to_owned());
         let mut response = traced(request, trace).send().await?;
         let mut read = 0;

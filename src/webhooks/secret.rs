@@ -58,8 +58,15 @@ impl WebhookSecret {
     }
 }
 
-/// The value of `webhook-signature`: an HMAC-SHA256 over id, time in seconds and body.
-pub(super) fn signature(key: &[u8], id: Uuid, seconds: i64, body: &str) -> String {
+/// The value of `webhook-signature`: a signature with each key, separated by spaces. Receivers look for one that they can
+/// verify.
+pub(super) fn signatures(keys: &[Vec<u8>], id: Uuid, seconds: i64, body: &str) -> String {
+    let signed: Vec<String> = keys.iter().map(|key| signature(key, id, seconds, body)).collect();
+    signed.join(" ")
+}
+
+/// An HMAC-SHA256 over id, time in seconds and body.
+fn signature(key: &[u8], id: Uuid, seconds: i64, body: &str) -> String {
     // A key of any length is one.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return String::new() };
     mac.update(format!("{id}.{seconds}.").as_bytes());
@@ -93,5 +100,9 @@ mod tests {
         // echo -n '01890a5d-ac96-774b-bcce-b302099a8057.1614265330.{"test": 2432232314}' |
         //     openssl dgst -sha256 -mac HMAC -macopt hexkey:31f290f6bf06298aab4f08d43c3f082cf648a362da2da4b0 -binary | base64
         assert_eq!(signed, "v1,6ltHRplMsmoj3iEeqXSFiuqSolc3P2gAhZLiYmX6UnQ=");
+        let keys = [secret.key().to_vec(), b"another one".to_vec()];
+        let both = signatures(&keys, id, 1_614_265_330, r#"{"test": 2432232314}"#);
+        let (first, second) = both.split_once(' ').expect("two signatures");
+        assert!(first == signed && second.starts_with("v1,") && second != first, "{both}");
     }
 }

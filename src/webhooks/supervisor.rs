@@ -20,7 +20,7 @@ use crate::storage::{Storage, StorageError};
 const POLL: Duration = Duration::from_secs(1);
 /// Webhooks that this server serves at once.
 const WEBHOOKS: usize = 1_000;
-/// How often old deliveries are deleted, and webhooks sought that have too many.
+/// How often old deliveries and secrets are deleted, and webhooks sought that have too many.
 const UPKEEP: Duration = Duration::from_mins(1);
 /// Deliveries that may wait for one webhook.
 const WAITING: u32 = 100_000;
@@ -124,6 +124,7 @@ impl Supervisor {
         for webhook in storage.disable_overdue_webhooks(WAITING, TOO_MANY).await? {
             tracing::warn!(%webhook, "a webhook is disabled: {TOO_MANY}");
         }
+        storage.forget_webhook_secrets().await?;
         storage.prune_deliveries(KEPT).await?;
         Ok(())
     }

@@ -55,6 +55,7 @@ const ROUTES: &[&str] = &[
     "DELETE /api/v1/webhooks/{id}",
     "GET /api/v1/webhooks/{id}/deliveries",
     "POST /api/v1/webhooks/{id}/deliveries/{deliveryId}/retry",
+    "POST /api/v1/webhooks/{id}/secret/rotate",
     "POST /api/v1/webhooks/{id}/test",
     "GET /api/v1/schedules",
     "POST /api/v1/schedules",

@@ -213,7 +213,7 @@ async fn nginx_spreads_clients_over_several_servers_and_leaves_out_one_that_is_g
     let database = Database::create().await;
     let one = TestServer::start_on(database.clone(), trusting).await;
     let other = TestServer::start_on(database, trusting).await;
-    let Some(proxy) = Proxy::nginx_several([one.address(), other.address()]).await else { return };
+    let Some(proxy) = Proxy::nginx_several(&[one.address(), other.address()]).await else { return };
     let client = proxy.tls.http();
     let ask = |method: Method, path: &str, body: Option<Value>| {
         let request = client.request(method, proxy.url(path));

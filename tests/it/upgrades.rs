@@ -138,6 +138,13 @@ const ROWS: &[(i64, &str)] = &[
             ('default/2026-11/y.ndjson.zst', '00000000-0000-7000-8000-000000000051', now() + interval '1 day');
          INSERT INTO restored_sessions (session_id) VALUES ('00000000-0000-7000-8000-000000000052')",
     ),
+    (
+        32,
+        "INSERT INTO webhooks (id, project_id, url, types, secret, enabled, created_at, updated_at, previous_secrets,
+                previous_secrets_until) VALUES
+            ('00000000-0000-7000-8000-0000000000b6', 'default', 'https://example.org', '{node.failed}', '\\x02', false, now(),
+             now(), ARRAY['\\x01'::bytea], '{2030-01-01T00:00:00Z}')",
+    ),
 ];
 
 /// By table: its rows as objects, sorted; without `settings`, where a server notes how it has set itself up, and

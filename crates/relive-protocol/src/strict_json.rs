@@ -19,7 +19,8 @@ use super::{
     ReviewRequest, SearchMemories, SignalRequest, TokenChunk, shortened,
 };
 use relive_session::{
-    AgentFields, AlertFields, ChangeAlert, Command, GroupFields, ScheduleFields, WorkflowFields, WriteWebhook,
+    AgentFields, AlertFields, ChangeAlert, Command, GroupFields, RotateWebhookSecret, ScheduleFields, WorkflowFields,
+    WriteWebhook,
 };
 use shape::Shape;
 pub use shape::{UnknownField, WrongKind, nearest};
@@ -29,7 +30,8 @@ use tree::Tree;
 /// entity, change it and write it back send them too.
 const READ_ONLY: &[&str] = &["id", "createdAt", "updatedAt"];
 /// Those of webhooks and schedules.
-const READ_ONLY_OF_OTHERS: &[&str] = &["id", "createdAt", "updatedAt", "disabledReason", "nextRunAt", "lastRun"];
+const READ_ONLY_OF_OTHERS: &[&str] =
+    &["id", "createdAt", "updatedAt", "disabledReason", "previousSecretUntil", "nextRunAt", "lastRun"];
 
 /// Why a text is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -117,6 +119,7 @@ from_client!(
     ReplaceProject,
     Retention,
     ReviewRequest,
+    RotateWebhookSecret,
     SearchMemories,
     SignalRequest,
     WorkflowFields,

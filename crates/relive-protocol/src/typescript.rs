@@ -15,7 +15,8 @@ use super::{
 };
 use relive_session::{
     Agent, AgentFields, AlertFields, ChangeAlert, CreatedWebhook, GraphNode, Group, GroupFields, Message,
-    NodeStateSnapshot, Recorded, ScheduleFields, SessionEntity, Timeline, Workflow, WorkflowFields, WriteWebhook,
+    NodeStateSnapshot, Recorded, RotateWebhookSecret, ScheduleFields, SessionEntity, Timeline, Workflow,
+    WorkflowFields, WriteWebhook,
 };
 
 /// Writes every type that clients meet into `directory`, one module per area.
@@ -79,6 +80,7 @@ pub fn export(directory: &Path) -> Result<(), ExportError> {
     WhoAmI::export_all(&config)?;
     WriteWebhook::export_all(&config)?;
     CreatedWebhook::export_all(&config)?;
+    RotateWebhookSecret::export_all(&config)?;
     WebhookPage::export_all(&config)?;
     DeliveryPage::export_all(&config)?;
     ScheduleFields::export_all(&config)?;

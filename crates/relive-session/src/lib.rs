@@ -101,5 +101,6 @@ pub use trace_context::{NotATraceParent, TraceContext, TraceParent, TraceState};
 pub use validate::{check_lease, json as check_json, validate as check_command};
 pub use verify::{Implausible, check_created, check_log, check_message};
 pub use webhook::{
-    CreatedWebhook, Delivery, DeliveryStatus, Webhook, WebhookFields, WebhookFilter, WebhookType, WriteWebhook,
+    CreatedWebhook, Delivery, DeliveryStatus, RotateWebhookSecret, Webhook, WebhookFields, WebhookFilter, WebhookType,
+    WriteWebhook,
 };

@@ -158,7 +158,8 @@ pub struct WriteWebhook {
     /// Default: true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
-    /// `whsec_` and 24 to 64 bytes in base64. Without it, one is made on creation, and the old one kept on replacement.
+    /// `whsec_` and 24 to 64 bytes in base64. Without it, one is made on creation, and those there are stay on
+    /// replacement.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<String>,
 }
@@ -175,6 +176,19 @@ impl WriteWebhook {
     }
 }
 
+/// What `POST /webhooks/{id}/secret/rotate` takes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[ts(export_to = "webhooks.ts", optional_fields)]
+pub struct RotateWebhookSecret {
+    /// `whsec_` and 24 to 64 bytes in base64. Without it, one is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
+    /// For how many seconds the secrets before it sign too: 0 to 604,800, by default 86,400, which is a day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overlap_seconds: Option<u32>,
+}
+
 /// A webhook, without its secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -186,18 +200,21 @@ pub struct Webhook {
     /// Why the server has disabled it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disabled_reason: Option<String>,
+    /// While it is to come: deliveries are also signed with a secret from before the last rotation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_secret_until: Option<Timestamp>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }
 
-/// The answer to `POST /webhooks`: the only time that the secret is shown.
+/// The answer to `POST /webhooks`, and to a rotation: the only time that the secret is shown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[ts(export_to = "webhooks.ts")]
 pub struct CreatedWebhook {
     #[serde(flatten)]
     pub webhook: Webhook,
-    /// Empty in the answer to a repetition with the same `Idempotency-Key`.
+    /// Empty in the answer to a repeated creation with the same `Idempotency-Key`.
     pub secret: String,
 }
 

@@ -82,6 +82,12 @@ export const moreEn = {
   secretOnce:
     'Store this secret with the receiver now: it verifies what it is sent with it, and it is not shown again.',
   secretLost: 'The webhook was created, but the answer with its secret was lost. Delete it and create another one.',
+  rotateSecret: 'Rotate the secret',
+  rotateNow: 'Rotate',
+  secretOverlap: 'The secret before it signs too',
+  secretOverlapHint: 'Deliveries have both signatures meanwhile, so that the receiver can be given the new secret.',
+  overlapOf: { hour: 'for an hour', day: 'for a day', week: 'for a week', none: 'no longer: it has leaked' },
+  previousSecretUntil: (when: string) => `the secret before signs until ${when}`,
   deliveries: 'Deliveries',
   allDeliveries: 'All',
   deliveryStatus: { pending: 'pending', delivered: 'delivered', failed: 'failed' },

@@ -9,7 +9,7 @@ import { catalog } from '../sessions/catalog'
 import { useStore } from '../store/use-store'
 import { Dialog } from '../ui/dialog'
 import { Checks, TextField, textMember } from '../ui/fields'
-import { SecretField } from '../ui/secret-field'
+import { NewSecret } from './new-secret'
 
 /** As in docs/webhooks.md. */
 const types: readonly WebhookType[] = [
@@ -49,20 +49,7 @@ export function WebhookDialog({ webhook, onSaved, onClose }: WebhookDialogProps)
   if (made !== undefined) {
     return (
       <Dialog title={m.newWebhook} onClose={onClose}>
-        {made.secret === '' ? (
-          // The answer to the first attempt was lost, and with it the secret.
-          <p>{m.secretLost}</p>
-        ) : (
-          <>
-            <p>{m.secretOnce}</p>
-            <SecretField label={m.secret} value={made.secret} />
-          </>
-        )}
-        <div className="buttons end">
-          <button type="button" className="primary" onClick={onClose}>
-            {m.done}
-          </button>
-        </div>
+        <NewSecret secret={made.secret} onClose={onClose} />
       </Dialog>
     )
   }

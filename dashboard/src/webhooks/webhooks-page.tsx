@@ -4,6 +4,7 @@ import { useEffect, useState } from 'react'
 import { request } from '../api/http'
 import type { PageOptions } from '../app/more-address'
 import { adjustOptions } from '../app/place'
+import { moment } from '../format/time'
 import { useText } from '../i18n/text'
 import { FilterText } from '../more/filter-text'
 import { ListPage, ListTable, RowActions } from '../more/list-page'
@@ -13,6 +14,7 @@ import { reasonOf } from '../session/steering'
 import { loadCatalog } from '../sessions/catalog'
 import { showNotice } from '../ui/notices'
 import { Deliveries } from './deliveries'
+import { RotateDialog } from './rotate-dialog'
 import { WebhookDialog } from './webhook-dialog'
 
 /** The webhooks of the project, and what was sent to the chosen one. */
@@ -70,8 +72,9 @@ interface RowProps {
 function Row({ webhook, isChosen, onEdit, onChange }: RowProps) {
   const t = useText()
   const m = useMoreText()
-  const { id, url, types, filter, enabled, disabledReason } = webhook
+  const { id, url, types, filter, enabled, disabledReason, previousSecretUntil } = webhook
   const [isBusy, setBusy] = useState(false)
+  const [isRotating, setRotating] = useState(false)
   const enable = async () => {
     setBusy(true)
     try {
@@ -103,6 +106,9 @@ function Row({ webhook, isChosen, onEdit, onChange }: RowProps) {
       <td>
         <span className={enabled ? 'short good' : 'short bad'}>{enabled ? m.on : m.off}</span>
         {disabledReason !== undefined && <p className="bad small">{disabledReason}</p>}
+        {previousSecretUntil !== undefined && (
+          <p className="dim small">{m.previousSecretUntil(moment(previousSecretUntil, Date.now(), t.locale))}</p>
+        )}
       </td>
       <td>
         <span className="cell-actions">
@@ -114,6 +120,9 @@ function Row({ webhook, isChosen, onEdit, onChange }: RowProps) {
           >
             {enabled ? m.disable : m.enable}
           </button>
+          <button type="button" aria-label={m.ofThing(m.rotateSecret, url)} onClick={() => setRotating(true)}>
+            {m.rotateSecret}
+          </button>
           <RowActions
             name={url}
             path={`/webhooks/${id}`}
@@ -122,6 +131,7 @@ function Row({ webhook, isChosen, onEdit, onChange }: RowProps) {
             onDeleted={onChange}
           />
         </span>
+        {isRotating && <RotateDialog webhook={webhook} onRotated={onChange} onClose={() => setRotating(false)} />}
       </td>
     </tr>
   )

@@ -2,17 +2,21 @@
 import type { SessionId, Timestamp } from "./session.js";
 
 /**
- * The answer to `POST /webhooks`: the only time that the secret is shown.
+ * The answer to `POST /webhooks`, and to a rotation: the only time that the secret is shown.
  */
 export type CreatedWebhook = { 
 /**
- * Empty in the answer to a repetition with the same `Idempotency-Key`.
+ * Empty in the answer to a repeated creation with the same `Idempotency-Key`.
  */
 secret: string, id: string, 
 /**
  * Why the server has disabled it.
  */
-disabledReason?: string, createdAt: Timestamp, updatedAt: Timestamp, url: string, types: Array<WebhookType>, filter?: WebhookFilter, 
+disabledReason?: string, 
+/**
+ * While it is to come: deliveries are also signed with a secret from before the last rotation.
+ */
+previousSecretUntil?: Timestamp, createdAt: Timestamp, updatedAt: Timestamp, url: string, types: Array<WebhookType>, filter?: WebhookFilter, 
 /**
  * While it is not enabled, it is told of nothing, and what is still to be sent waits.
  */
@@ -66,13 +70,30 @@ export type DeliveryPage = { deliveries: Array<Delivery>, nextCursor?: string, }
 export type DeliveryStatus = "pending" | "delivered" | "failed";
 
 /**
+ * What `POST /webhooks/{id}/secret/rotate` takes.
+ */
+export type RotateWebhookSecret = { 
+/**
+ * `whsec_` and 24 to 64 bytes in base64. Without it, one is made.
+ */
+secret?: string, 
+/**
+ * For how many seconds the secrets before it sign too: 0 to 604,800, by default 86,400, which is a day.
+ */
+overlapSeconds?: number, };
+
+/**
  * A webhook, without its secret.
  */
 export type Webhook = { id: string, 
 /**
  * Why the server has disabled it.
  */
-disabledReason?: string, createdAt: Timestamp, updatedAt: Timestamp, url: string, types: Array<WebhookType>, filter?: WebhookFilter, 
+disabledReason?: string, 
+/**
+ * While it is to come: deliveries are also signed with a secret from before the last rotation.
+ */
+previousSecretUntil?: Timestamp, createdAt: Timestamp, updatedAt: Timestamp, url: string, types: Array<WebhookType>, filter?: WebhookFilter, 
 /**
  * While it is not enabled, it is told of nothing, and what is still to be sent waits.
  */
@@ -115,6 +136,7 @@ types: Array<WebhookType>, filter?: WebhookFilter,
  */
 enabled?: boolean, 
 /**
- * `whsec_` and 24 to 64 bytes in base64. Without it, one is made on creation, and the old one kept on replacement.
+ * `whsec_` and 24 to 64 bytes in base64. Without it, one is made on creation, and those there are stay on
+ * replacement.
  */
 secret?: string, };

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use sqlx::Row as _;
+use sqlx::postgres::PgRow;
+use sqlx::{AssertSqlSafe, Row as _};
 use uuid::Uuid;
 
 use crate::storage::{Storage, StorageError};
@@ -11,8 +12,17 @@ use crate::storage::{Storage, StorageError};
 #[derive(Clone, Debug)]
 pub struct WebhookTarget {
     pub url: String,
-    /// The key of the signatures.
-    pub secret: Vec<u8>,
+    /// The keys of the signatures: the newest, and those before it that still sign.
+    pub secrets: Vec<Vec<u8>>,
+}
+
+/// The keys that sign now.
+const SECRETS: &str = "ARRAY[secret] || ARRAY(
+    SELECT p.secret FROM unnest(previous_secrets, previous_secrets_until) AS p (secret, until)
+    WHERE p.until > clock_timestamp() ORDER BY p.until DESC) AS secrets";
+
+fn read_target(row: &PgRow) -> sqlx::Result<WebhookTarget> {
+    Ok(WebhookTarget { url: row.try_get("url")?, secrets: row.try_get("secrets")? })
 }
 
 impl Storage {
@@ -51,17 +61,13 @@ impl Storage {
         id: Uuid,
         time: Duration,
     ) -> Result<Option<WebhookTarget>, StorageError> {
-        let row = sqlx::query(
+        let sql = format!(
             "UPDATE webhooks SET leased_until = clock_timestamp() + make_interval(secs => $3)
-             WHERE id = $1 AND holder = $2 AND enabled RETURNING url, secret",
-        )
-        .bind(id)
-        .bind(holder)
-        .bind(time.as_secs_f64())
-        .fetch_optional(&self.pool)
-        .await?;
-        let Some(row) = row else { return Ok(None) };
-        Ok(Some(WebhookTarget { url: row.try_get("url")?, secret: row.try_get("secret")? }))
+             WHERE id = $1 AND holder = $2 AND enabled RETURNING url, {SECRETS}"
+        );
+        let renewed = sqlx::query(AssertSqlSafe(sql)).bind(id).bind(holder).bind(time.as_secs_f64());
+        let row = renewed.fetch_optional(&self.pool).await?;
+        Ok(row.as_ref().map(read_target).transpose()?)
     }
 
     /// Releases a webhook.
@@ -77,9 +83,8 @@ impl Storage {
         project: &relive_session::ProjectId,
         id: Uuid,
     ) -> Result<Option<WebhookTarget>, StorageError> {
-        let sql = "SELECT url, secret FROM webhooks WHERE id = $1 AND project_id = $2";
-        let row = sqlx::query(sql).bind(id).bind(project.as_str()).fetch_optional(&self.pool).await?;
-        let Some(row) = row else { return Ok(None) };
-        Ok(Some(WebhookTarget { url: row.try_get("url")?, secret: row.try_get("secret")? }))
+        let sql = format!("SELECT url, {SECRETS} FROM webhooks WHERE id = $1 AND project_id = $2");
+        let row = sqlx::query(AssertSqlSafe(sql)).bind(id).bind(project.as_str()).fetch_optional(&self.pool).await?;
+        Ok(row.as_ref().map(read_target).transpose()?)
     }
 }

@@ -7,7 +7,9 @@
 mod deliveries;
 mod leases;
 mod outbox;
+mod secrets;
 
+use chrono::{DateTime, Utc};
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 use uuid::Uuid;
@@ -28,7 +30,7 @@ const WEBHOOKS: i64 = 100;
 #[derive(Clone, Copy, Debug)]
 pub struct WebhookChange<'a> {
     pub fields: &'a WebhookFields,
-    /// The key of the signatures; `None`: the old one is kept.
+    /// The key of the signatures, from then on the only one; `None`: those there are stay.
     pub secret: Option<&'a [u8]>,
 }
 
@@ -67,10 +69,19 @@ impl Entity for Webhook {
                 enabled: row.try_get("enabled")?,
             },
             disabled_reason: row.try_get("disabled_reason")?,
+            previous_secret_until: previous_secret_until(row)?,
             created_at: time(row, "created_at")?,
             updated_at: time(row, "updated_at")?,
         })
     }
+}
+
+/// The latest time at which a secret from before still signs.
+fn previous_secret_until(row: &PgRow) -> sqlx::Result<Option<Timestamp>> {
+    let until: Vec<DateTime<Utc>> = row.try_get("previous_secrets_until")?;
+    let latest = until.into_iter().map(Timestamp::from).max();
+    // Those that have ended are removed later.
+    Ok(latest.filter(|until| *until > Timestamp::now()))
 }
 
 fn session_id(row: &PgRow) -> sqlx::Result<Option<SessionId>> {
@@ -125,6 +136,8 @@ impl Storage {
         let row = sqlx::query(
             "UPDATE webhooks SET url = $3, types = $4, group_id = $5, workflow_id = $6, tag = $7, enabled = $8,
                  secret = COALESCE($9, secret), updated_at = $10,
+                 previous_secrets = CASE WHEN $9 IS NULL THEN previous_secrets ELSE '{}' END,
+                 previous_secrets_until = CASE WHEN $9 IS NULL THEN previous_secrets_until ELSE '{}' END,
                  disabled_reason = CASE WHEN $8 THEN NULL ELSE disabled_reason END
              WHERE id = $1 AND project_id = $2 RETURNING *",
         )

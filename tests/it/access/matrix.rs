@@ -204,6 +204,7 @@ fn body(world: &World, operation: &str) -> Option<Value> {
         "create_agent" | "replace_agent" => json!({"name": "a", "personaPrompt": "p"}),
         "create_workflow" | "replace_workflow" | "validate_workflow" => json!({"name": "w", "graph": graph()}),
         "create_webhook" | "replace_webhook" => webhook(),
+        "rotate_webhook_secret" => json!({"overlapSeconds": 0}),
         "create_schedule" | "replace_schedule" => world.schedule(),
         "create_alert" => alert(),
         "change_alert" => json!({"name": "b"}),

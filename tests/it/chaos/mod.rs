@@ -1,13 +1,15 @@
 //! Servers and their database are broken again and again while drivers and viewers go on; then the
 //! stored histories are compared with what was answered and shown.
 //!
-//! Three servers share one PostgreSQL, each through a proxy of its own. Faults: `kill -9` and SIGSTOP
-//! beyond a lease for servers, crashes and a full disk for PostgreSQL, connections that are cut or that
-//! fall silent, clocks that are stepped (where libfaketime is installed).
+//! Three servers share one PostgreSQL, each through a proxy of its own, and in every other run a NATS server (where it
+//! is installed), in the same way. Faults: `kill -9` and SIGSTOP beyond a lease for servers, crashes and a full disk for
+//! PostgreSQL, connections that are cut or that fall silent, clocks that are stepped (where libfaketime is installed).
 //!
 //! `CHAOS_CRASHES` says after how many faults it ends (30); `make chaos` runs a thousand. What a machine
 //! cannot do is left out, and said.
 
+mod behind_nginx;
+mod broker;
 mod driver;
 mod fleet;
 mod history;
@@ -24,10 +26,10 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use driver::Driver;
-use fleet::{Fault, Fleet};
+use fleet::{Fault, Fleet, Parts};
 use viewer::Viewer;
 
-use crate::harness::left_out;
+use crate::harness::{NatsServer, left_out};
 
 const SESSIONS: usize = 6;
 /// How long everything may take to come to rest once nothing is broken any more.
@@ -63,7 +65,10 @@ async fn nothing_is_lost_doubled_or_skipped_whatever_breaks() {
     let seed = setting("CHAOS_SEED", rand::random());
     println!("CHAOS_SEED={seed}");
     let mut random = StdRng::seed_from_u64(seed);
-    let fleet = Arc::new(Fleet::start().await);
+    let nats = if random.random_bool(0.5) { NatsServer::start().await } else { None };
+    println!("notices {}", if nats.is_some() { "by NATS" } else { "by NOTIFY alone" });
+    let parts = Parts { servers: 3, nats, has_small_disk: true, ..Parts::default() };
+    let fleet = Arc::new(Fleet::start(parts).await.expect("nothing is missing"));
     say_what_is_impossible(&fleet);
     let stop = CancellationToken::new();
 

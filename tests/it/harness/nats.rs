@@ -55,7 +55,24 @@ impl NatsServer {
         nix::sys::signal::kill(id, signal).expect("a signal");
     }
 
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     pub fn url(&self) -> String {
-        format!("nats://relive:pass%2Fword%40%C3%BC@{}", self.address)
+        Self::url_at(self.address)
+    }
+
+    /// With the name and the password, at this address.
+    pub fn url_at(address: SocketAddr) -> String {
+        format!("nats://relive:pass%2Fword%40%C3%BC@{address}")
+    }
+
+    /// What passes through it.
+    pub async fn listen(&self) -> async_nats::Subscriber {
+        let options =
+            async_nats::ConnectOptions::with_user_and_password("relive".to_owned(), Self::PASSWORD.to_owned());
+        let client = options.connect(self.url()).await.expect("a connection");
+        client.subscribe("relive.>").await.expect("a subscription")
     }
 }

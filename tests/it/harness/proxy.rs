@@ -20,25 +20,21 @@ pub struct Proxy {
 impl Proxy {
     /// nginx with `deploy/nginx.conf`, in front of a server; `None` where it is not installed.
     pub async fn nginx(server: SocketAddr) -> Option<Self> {
-        Self::nginx_with("nginx.conf", &[("127.0.0.1:7400", server)]).await
+        Self::nginx_with("nginx.conf", &[server]).await
     }
 
-    /// nginx with `deploy/nginx-several.conf`, in front of two servers.
-    pub async fn nginx_several([one, other]: [SocketAddr; 2]) -> Option<Self> {
-        Self::nginx_with("nginx-several.conf", &[("127.0.0.1:7400", one), ("127.0.0.1:7401", other)]).await
+    /// nginx with `deploy/nginx-several.conf`, in front of these servers.
+    pub async fn nginx_several(servers: &[SocketAddr]) -> Option<Self> {
+        Self::nginx_with("nginx-several.conf", servers).await
     }
 
-    async fn nginx_with(file: &str, servers: &[(&str, SocketAddr)]) -> Option<Self> {
+    async fn nginx_with(file: &str, servers: &[SocketAddr]) -> Option<Self> {
         let program = find("deploy/nginx.conf", "nginx", "nginx-light")?;
         let (directory, tls, address) = parts();
         let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|kind| format!("{kind}_temp_path {}/{kind};", directory.path().display()))
             .concat();
-        let with_servers = servers.iter().fold(example(file, &tls), |config, (named, server)| {
-            // Comments name them too.
-            config.replace(&format!("server {named}"), &format!("server {server}"))
-        });
-        let config = with_servers
+        let config = with_servers(&example(file, &tls), servers)
             .replace("listen 443 ssl;", &format!("listen {address} ssl;"))
             .replace("http {", &format!("http {{ access_log off; {temporary}"));
         let path = directory.path().join("nginx.conf");
@@ -86,6 +82,24 @@ impl Proxy {
 fn parts() -> (tempfile::TempDir, TlsFiles, SocketAddr) {
     let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
     (tempfile::tempdir().expect("a directory"), TlsFiles::create(), free.expect("a free port"))
+}
+
+/// An example for nginx with these servers, each with what the example says of its first one.
+fn with_servers(config: &str, servers: &[SocketAddr]) -> String {
+    let mut left = Some(servers);
+    let mut lines = Vec::new();
+    for line in config.lines() {
+        // Comments name them too.
+        match line.trim_start().strip_prefix("server 127.0.0.1:740") {
+            None => lines.push(line.to_owned()),
+            Some(rest) => {
+                let said = &rest[1..];
+                lines.extend(left.take().into_iter().flatten().map(|server| format!("server {server}{said}")));
+            }
+        }
+    }
+    assert!(left.is_none(), "the example names a server");
+    lines.join("\n")
 }
 
 /// An example, with the test's certificate.

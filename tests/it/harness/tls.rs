@@ -91,10 +91,14 @@ impl TlsFiles {
         self.authority.client(rustls::ALL_VERSIONS)
     }
 
+    pub fn certificate_of_authority(&self) -> reqwest::Certificate {
+        reqwest::Certificate::from_pem(self.authority.pem.as_bytes()).expect("a certificate")
+    }
+
     /// An HTTP client that trusts the authority, and asks for nothing packed.
     pub fn http(&self) -> reqwest::Client {
-        let root = reqwest::Certificate::from_pem(self.authority.pem.as_bytes()).expect("a certificate");
-        reqwest::Client::builder().no_gzip().no_deflate().tls_certs_only([root]).build().expect("a client")
+        let http = reqwest::Client::builder().no_gzip().no_deflate();
+        http.tls_certs_only([self.certificate_of_authority()]).build().expect("a client")
     }
 
     /// A stream for bytes of the test's choice.

@@ -23,7 +23,7 @@ impl Fleet {
     /// `None` where there is no NATS server.
     async fn start() -> Option<Self> {
         let nats = NatsServer::start().await?;
-        let passing = listen(&nats).await;
+        let passing = nats.listen().await;
         let database = Database::create().await;
         let with = |config: &mut relive::config::ServeConfig| {
             config.messaging.nats_url = Some(Secret::from(nats.url()));
@@ -65,13 +65,6 @@ fn change() -> Value {
     context("k", json!(NEXT.fetch_add(1, Ordering::Relaxed)))
 }
 
-async fn listen(nats: &NatsServer) -> async_nats::Subscriber {
-    let options =
-        async_nats::ConnectOptions::with_user_and_password("relive".to_owned(), NatsServer::PASSWORD.to_owned());
-    let client = options.connect(nats.url()).await.expect("a connection");
-    client.subscribe("relive.>").await.expect("a subscription")
-}
-
 #[tokio::test]
 async fn commits_and_chunks_go_through_nats() {
     let Some(mut fleet) = Fleet::start().await else { return };
@@ -106,7 +99,7 @@ async fn nothing_stops_while_nats_is_away() {
         read(&mut viewer, &message, "word").await;
     }
     fleet.nats.run().await;
-    fleet.passing = listen(&fleet.nats).await;
+    fleet.passing = fleet.nats.listen().await;
     fleet.until_by_nats(&id, &mut viewer).await;
     // It answers nothing and closes nothing, as behind a cut cable.
     fleet.nats.pause(true);
@@ -133,7 +126,7 @@ async fn a_server_that_starts_without_nats_finds_it_later() {
     let revision = there.command(&id, change()).await;
     promptly(viewer.until(|frame| frame["revision"] == revision)).await;
     nats.run().await;
-    let passing = listen(&nats).await;
+    let passing = nats.listen().await;
     let mut fleet = Fleet { nats, passing, here, there };
     fleet.until_by_nats(&id, &mut viewer).await;
 }

@@ -116,6 +116,45 @@ async fn a_project_has_a_hundred_webhooks_at_most_and_lists_them_by_pages() {
 }
 
 #[tokio::test]
+async fn a_webhook_has_five_secrets_from_before_at_most() {
+    let server = server().await;
+    let made = hook(&server, json!({"url": URL, "types": ["node.failed"]})).await;
+    let path = format!("/api/v1/webhooks/{}", id(&made));
+    let rotate = format!("{path}/secret/rotate");
+    for (request, word) in [
+        (json!({"overlapSeconds": 604_801}), "604800"),
+        (json!({"overlapSeconds": -1}), "-1"),
+        (json!({"secret": "whsec_AA=="}), "24"),
+        (json!({"overlap": 1}), "overlap"),
+    ] {
+        let problem = server.refused(Method::POST, &rotate, Some(request), "bad_request").await;
+        assert!(problem["detail"].as_str().expect("a detail").contains(word), "{problem}");
+    }
+    let elsewhere = format!("/api/v1/webhooks/{}/secret/rotate", uuid::Uuid::now_v7());
+    server.refused(Method::POST, &elsewhere, Some(json!({})), "not_found").await;
+    for _ in 0..5 {
+        assert_eq!(server.post(&rotate, json!({})).await.0, StatusCode::OK);
+    }
+    let problem = server.refused(Method::POST, &rotate, Some(json!({})), "conflict").await;
+    assert!(problem["detail"].as_str().expect("a detail").contains("overlapSeconds 0"), "{problem}");
+
+    // What was read is written back, and the secrets stay; a secret that is given is the only one.
+    let (_, read) = server.get(&path).await;
+    let (status, written) = server.call(Method::PUT, &path, Some(read.clone())).await;
+    assert_eq!((status, &written["previousSecretUntil"]), (StatusCode::OK, &read["previousSecretUntil"]));
+    assert!(read["previousSecretUntil"].is_string(), "{read}");
+    let mut given = read;
+    given["secret"] = made["secret"].clone();
+    let (status, written) = server.call(Method::PUT, &path, Some(given)).await;
+    assert_eq!((status, &written["previousSecretUntil"]), (StatusCode::OK, &Value::Null), "{written}");
+    for _ in 0..5 {
+        assert_eq!(server.post(&rotate, json!({})).await.0, StatusCode::OK);
+    }
+    assert_eq!(server.post(&rotate, json!({"overlapSeconds": 0})).await.0, StatusCode::OK);
+    assert_eq!(server.post(&rotate, json!({})).await.0, StatusCode::OK, "there is room again");
+}
+
+#[tokio::test]
 async fn a_test_is_sent_at_once_and_kept_with_its_outcome() {
     let server = server().await;
     let receiver = Receiver::answering(|_| Answer::Status(500)).await;
@@ -156,8 +195,12 @@ async fn webhooks_are_of_a_project_and_for_its_admins() {
     let refused = support::get(&server, &engine, "/api/v1/webhooks").await;
     assert_eq!((refused.0, &refused.1["code"]), (StatusCode::FORBIDDEN, &json!("forbidden")));
 
+    let rotate = format!("{path}/secret/rotate");
+    for (key, status) in [(&other, StatusCode::NOT_FOUND), (&engine, StatusCode::FORBIDDEN), (&admin, StatusCode::OK)] {
+        assert_eq!(support::call(&server, key, Method::POST, &rotate, Some(json!({}))).await.0, status);
+    }
     assert_eq!(support::call(&server, &admin, Method::DELETE, &path, None).await.0, StatusCode::NO_CONTENT);
-    let log = support::recorded(&server, &admin, &["create_webhook", "delete_webhook"]).await;
+    let log = support::recorded(&server, &admin, &["create_webhook", "rotate_webhook_secret", "delete_webhook"]).await;
     assert!(!log.to_string().contains("whsec_"), "{log}");
 }
 

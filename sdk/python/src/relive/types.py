@@ -173,6 +173,7 @@ __all__ = [
     "Retry",
     "ReviewAction",
     "ReviewRequest",
+    "RotateWebhookSecret",
     "RunAgentInput",
     "RunComparison",
     "Schedule",
@@ -1064,10 +1065,11 @@ class _CreatedWebhookRequired(TypedDict):
 
 
 class CreatedWebhook(_CreatedWebhookRequired, total=False):
-    """The answer to `POST /webhooks`: the only time that the secret is shown."""
+    """The answer to `POST /webhooks`, and to a rotation: the only time that the secret is shown."""
 
     disabledReason: str
     filter: WebhookFilter
+    previousSecretUntil: str
 
 
 class _DeleteSessionsRequired(TypedDict):
@@ -1917,6 +1919,13 @@ class ReviewRequest(_ReviewRequestRequired, total=False):
     reviewer: str
 
 
+class RotateWebhookSecret(TypedDict, total=False):
+    """What `POST /webhooks/{id}/secret/rotate` takes."""
+
+    overlapSeconds: int
+    secret: str
+
+
 class _RunAgentInputRequired(TypedDict):
     messages: list[AgUiMessage]
     runId: str
@@ -2248,6 +2257,7 @@ class Webhook(_WebhookRequired, total=False):
 
     disabledReason: str
     filter: WebhookFilter
+    previousSecretUntil: str
 
 
 class _WebhookFieldsRequired(TypedDict):

@@ -1,0 +1,1 @@
+ALTER TABLE webhooks DROP COLUMN previous_secrets, DROP COLUMN previous_secrets_until;
