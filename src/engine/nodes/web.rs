@@ -74,8 +74,9 @@ impl Web {
             .dns_resolver(Arc::new(public))
             .redirect(redirects)
             .connect_timeout(CONNECT)
-            // Gzip is decompressed by `unpack`.
+            // They are decompressed by `unpack`.
             .no_gzip()
+            .no_deflate()
             .default_headers(HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("gzip, deflate"))]))
             .user_agent(concat!("relive/", env!("CARGO_PKG_VERSION")))
             .build()?;
