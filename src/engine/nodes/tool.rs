@@ -142,26 +142,18 @@ impl Tool {
 
     /// The decompressed body, and whether it was cut.
     async fn body(&self, mut response: Response, secrets: &Secrets) -> Result<(Vec<u8>, bool), String> {
-        // Headers of an answer without a body can name an encoding, and a length.
+        // Headers of an answer without a body can name an encoding.
         if self.method == Method::HEAD {
             return Ok((Vec::new(), false));
         }
-        let encoding = response.headers().get(CONTENT_ENCODING).cloned();
-        let mut unpacker = None;
+        let encoding = response.headers().get(CONTENT_ENCODING).map(HeaderValue::as_bytes);
+        let mut unpacker = Unpacker::new(encoding, self.max_bytes);
         let broken = |error: io::Error| format!("the answer cannot be decompressed: {error}");
         while let Some(chunk) = response.chunk().await.map_err(|error| describe(&error, secrets))? {
-            let unpacker = match &mut unpacker {
-                Some(unpacker) => unpacker,
-                none => {
-                    let encoding = encoding.as_ref().map(HeaderValue::as_bytes);
-                    none.insert(Unpacker::new(encoding, self.max_bytes).map_err(broken)?)
-                }
-            };
             if !unpacker.push(&chunk).map_err(broken)? {
                 break;
             }
         }
-        let Some(unpacker) = unpacker else { return Ok((Vec::new(), false)) };
         let body = unpacker.finish().map_err(broken)?;
         Ok((body.bytes, body.is_cut))
     }

@@ -74,9 +74,8 @@ impl Web {
             .dns_resolver(Arc::new(public))
             .redirect(redirects)
             .connect_timeout(CONNECT)
-            // They are decompressed by `unpack`.
+            // Gzip is decompressed by `unpack`.
             .no_gzip()
-            .no_deflate()
             .default_headers(HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("gzip, deflate"))]))
             .user_agent(concat!("relive/", env!("CARGO_PKG_VERSION")))
             .build()?;
