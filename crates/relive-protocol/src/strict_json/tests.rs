@@ -146,7 +146,7 @@ fn an_array_inside_of_a_body_is_named_with_the_index() {
         (refused::<CreateSession>(json!({"tags": "a"})), "invalid type: string \"a\""),
         (refused::<Commands>(json!({"typ": "pause"})), "typ: unknown field; did you mean type?"),
         (
-            refused::<Commands>(json!([{"type": "pause"}, {"type": "pause", "leaseSeconds": 3_601}])),
+            refused::<LeasedCommands>(json!([{"type": "pause"}, {"type": "pause", "leaseSeconds": 3_601}])),
             "[1]: leaseSeconds",
         ),
     ] {
