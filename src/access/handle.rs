@@ -360,27 +360,52 @@ impl Access {
         expires_in: Option<Duration>,
     ) -> Result<IssuedToken, IssueError> {
         may_issue(&issuer.grant, &scopes)?;
-        let signing = self.0.signing_keys().await?;
         let now = Timestamp::now();
         let wanted = now + expires_in.unwrap_or(TOKEN_DEFAULT).min(TOKEN_LONGEST);
         let expires = seconds(issuer.expires_at.map_or(wanted, |own| own.min(wanted)));
-        let claims = Claims {
+        let (id, expires_at) =
+            (ambient::uuid(), timestamp(expires).ok_or(AuthError::Unavailable("the clock is wrong"))?);
+        let token = self.sign_token(issuer, scopes, id, expires_at).await?;
+        Ok(IssuedToken { id, token, expires_at })
+    }
+
+    /// Signs a token again that this issuer was given before, with the same id and the same end: if it was revoked
+    /// meanwhile, it still is.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Access::issue_token`].
+    pub async fn reissue_token(
+        &self,
+        issuer: &Caller,
+        scopes: Scopes,
+        id: Uuid,
+        expires_at: Timestamp,
+    ) -> Result<String, IssueError> {
+        may_issue(&issuer.grant, &scopes)?;
+        self.sign_token(issuer, scopes, id, expires_at).await
+    }
+
+    async fn sign_token(
+        &self,
+        issuer: &Caller,
+        scopes: Scopes,
+        id: Uuid,
+        expires_at: Timestamp,
+    ) -> Result<String, IssueError> {
+        let signing = self.0.signing_keys().await?;
+        let token = signing.sign(&Claims {
             iss: ISSUER.to_owned(),
             aud: AUDIENCE.to_owned(),
             sub: self.0.issuer(issuer, &signing)?.subject(),
             name: issuer.actor.as_ref().map(|actor| actor.name.clone()),
-            iat: seconds(now),
-            exp: expires,
-            jti: ambient::uuid(),
+            iat: seconds(Timestamp::now()),
+            exp: seconds(expires_at),
+            jti: id,
             project: issuer.project.clone(),
             scopes,
-        };
-        let token = signing.sign(&claims)?;
-        if token.len() > CREDENTIAL_BYTES {
-            return Err(IssueError::TooLong);
-        }
-        let expires_at = timestamp(expires).ok_or(AuthError::Unavailable("the clock is wrong"))?;
-        Ok(IssuedToken { id: claims.jti, token, expires_at })
+        })?;
+        if token.len() > CREDENTIAL_BYTES { Err(IssueError::TooLong) } else { Ok(token) }
     }
 
     /// Revokes a token of a project, by its id (`jti`), whether it exists or not, with the sign-ins that were made

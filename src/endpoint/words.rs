@@ -76,7 +76,8 @@ pub fn in_body(body: &[u8], secrets: &Secrets) -> String {
         return in_json(&json, secrets).unwrap_or_default();
     }
     if text.starts_with('<') {
-        return clean(&page_title(text).unwrap_or(Cow::Borrowed("an HTML page")));
+        let kind = if text.starts_with("<?xml") { "an XML document" } else { "an HTML page" };
+        return clean(&marked_words(text).unwrap_or(Cow::Borrowed(kind)));
     }
     clean(data)
 }
@@ -137,11 +138,13 @@ pub(super) fn says(value: &Value) -> bool {
     }
 }
 
-/// The title of an HTML page, or its first heading.
-fn page_title(page: &str) -> Option<Cow<'_, str>> {
+/// The title of an HTML page, or its first heading; the message of an error in XML.
+fn marked_words(page: &str) -> Option<Cow<'_, str>> {
     let lower = page.to_ascii_lowercase();
-    ["title", "h1"].iter().find_map(|tag| {
-        let from = lower.find(&format!("<{tag}"))?;
+    ["title", "h1", "message", "faultstring", "detail"].iter().find_map(|tag| {
+        let is_tag = |at: &usize| !lower[at + tag.len() + 1..].starts_with(|next: char| next.is_alphanumeric());
+        let mut places = lower.match_indices(&format!("<{tag}")).map(|(at, _)| at).collect::<Vec<_>>().into_iter();
+        let from = places.find(is_tag)?;
         let from = from + lower[from..].find('>')? + 1;
         let to = from + lower[from..].find("</")?;
         let title = page.get(from..to)?.trim();
@@ -182,6 +185,10 @@ mod tests {
             ("\u{feff}<!doctype html><html><head><TITLE lang=en>502 Bad\nGateway</title>", "502 Bad Gateway"),
             ("<html><h1>Nope</h1>", "Nope"),
             ("<html>", "an HTML page"),
+            ("<Error><Code>AccessDenied</Code><Message>Access denied</Message></Error>", "Access denied"),
+            ("<?xml version=\"1.0\"?><s:Fault><faultstring>no such thing</faultstring></s:Fault>", "no such thing"),
+            ("<?xml version=\"1.0\"?><messages><message xml:lang=\"en\">within</message></messages>", "within"),
+            ("<?xml version=\"1.0\"?><a/>", "an XML document"),
             ("", ""),
             ("{}", ""),
             ("null", ""),

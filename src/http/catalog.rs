@@ -14,9 +14,12 @@ use super::extract::{Body, Path, Query, Replacement};
 use super::idempotency::{Keyed, StoredAnswer, once};
 use super::session_query::{cursor, limit};
 use super::state::{Api, App};
+use crate::hub::HubError;
 use crate::storage::{CatalogEntity, Page};
 use relive_protocol::{AgentPage, GroupPage, Problem, WorkflowPage};
-use relive_session::{Agent, AgentFields, Driver, Group, GroupFields, Workflow, WorkflowFields, check_json, limits};
+use relive_session::{
+    Agent, AgentFields, Driver, Group, GroupFields, Refusal, Workflow, WorkflowFields, check_json, limits,
+};
 
 /// Rows on a page by default, and at most.
 const LIMIT: (u32, u32) = (50, 200);
@@ -82,10 +85,22 @@ fn deleted(deleted: bool, what: &str) -> Result<StatusCode, ApiError> {
 }
 
 pub(super) fn check_name(name: &str) -> Result<(), ApiError> {
-    if name.trim().is_empty() || name.len() > limits::NAME_BYTES {
-        return Err(ApiError::bad_request("name must have 1 to 1024 bytes"));
+    if name.trim().is_empty() {
+        return Err(ApiError::bad_request("name must not be empty"));
+    }
+    if name.len() > limits::NAME_BYTES {
+        return Err(HubError::from(Refusal::TooLarge { what: "name", limit: limits::NAME_BYTES }).into());
     }
     check_text("name", name)
+}
+
+/// As [`check_name`], for a name that stands in logs, in the audit log and in terminals.
+pub(super) fn check_line(name: &str) -> Result<(), ApiError> {
+    check_name(name)?;
+    if name.chars().any(char::is_control) {
+        return Err(ApiError::bad_request("name must not contain control characters"));
+    }
+    Ok(())
 }
 
 fn check_text(field: &'static str, text: &str) -> Result<(), ApiError> {
@@ -112,7 +127,7 @@ impl Checked for AgentFields {
         let config = self.model_config.clone().map(serde_json::Value::Object);
         for (field, value) in [("modelConfig", &config), ("capabilities", &self.capabilities)] {
             if let Some(value) = value {
-                check_json(field, value).map_err(crate::hub::HubError::from)?;
+                check_json(field, value).map_err(HubError::from)?;
             }
         }
         Ok(())

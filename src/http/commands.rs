@@ -24,17 +24,24 @@ pub(super) async fn execute(
     api: &Api,
     headers: &HeaderMap,
     session_id: SessionId,
-    commands: Vec<Command>,
+    commands: Commands,
     lease_seconds: Option<u32>,
 ) -> Result<Json<CommandReceipt>, ApiError> {
+    let (commands, is_array) = match commands {
+        Commands::One(command) => (vec![*command], false),
+        Commands::Several(commands) => (commands, true),
+    };
     let expected = if_match(headers)?;
     let command_id = idempotency_key(headers)?.map(Into::into);
-    let is_array = commands.len() > 1;
     let submission = api.leased(api.submission(session_id, commands)?, lease_seconds)?;
     let submission = Submission { is_array, command_id, ..submission };
     let outcome = tokio::time::timeout(COMMIT, submit(api, submission, &expected)).await;
     let receipt = outcome.unwrap_or(Err(HubError::Unavailable))?;
     Ok(Json(CommandReceipt { revision: receipt.revision, duplicate: receipt.duplicate.then_some(true) }))
+}
+
+fn one(command: Command) -> Commands {
+    Commands::One(Box::new(command))
 }
 
 /// Submits on whichever of the expected revisions the session is at. The hub compares with one only, and
@@ -82,17 +89,17 @@ pub async fn commands(
     headers: HeaderMap,
     TextBody { value: LeasedCommands { commands: request, lease_seconds }, is_large }: TextBody<LeasedCommands>,
 ) -> Result<Json<CommandReceipt>, ApiError> {
-    let commands = match request {
-        Commands::Several(commands) => commands,
-        Commands::One(command) => vec![*command],
-    };
     let is_text = |command: &Command| {
         matches!(command, Command::AddMessage { .. } | Command::AddLog { .. } | Command::AddMemory { .. })
     };
-    if is_large && !commands.iter().all(is_text) {
+    let is_all_text = match &request {
+        Commands::One(command) => is_text(command),
+        Commands::Several(commands) => commands.iter().all(is_text),
+    };
+    if is_large && !is_all_text {
         return Err(body_too_large());
     }
-    execute(&api, &headers, id, commands, lease_seconds).await
+    execute(&api, &headers, id, request, lease_seconds).await
 }
 
 /// Start, pause, resume, complete, stop or cancel.
@@ -110,7 +117,7 @@ pub async fn control(
     Body(request): Body<ControlRequest>,
 ) -> Result<Json<CommandReceipt>, ApiError> {
     let lease_seconds = request.lease_seconds;
-    execute(&api, &headers, id, vec![request.into()], lease_seconds).await
+    execute(&api, &headers, id, one(request.into()), lease_seconds).await
 }
 
 /// Report a node's status.
@@ -129,7 +136,7 @@ pub async fn update_node(
     Body(update): Body<NodeUpdate>,
 ) -> Result<Json<CommandReceipt>, ApiError> {
     let lease_seconds = update.lease_seconds;
-    execute(&api, &headers, id, vec![update.into_command(node_id)], lease_seconds).await
+    execute(&api, &headers, id, one(update.into_command(node_id)), lease_seconds).await
 }
 
 /// Send a payload to a running or suspended node.
@@ -147,7 +154,7 @@ pub async fn signal(
     Body(SignalRequest { node_id, payload, interrupt_id, lease_seconds }): Body<SignalRequest>,
 ) -> Result<Json<CommandReceipt>, ApiError> {
     let command = Command::Signal { node_id, payload, interrupt_id };
-    execute(&api, &headers, id, vec![command], lease_seconds).await
+    execute(&api, &headers, id, one(command), lease_seconds).await
 }
 
 /// Decide a review: a signal with payload `{review: {…}}`.
@@ -165,5 +172,5 @@ pub async fn review(
     Body(request): Body<ReviewRequest>,
 ) -> Result<Json<CommandReceipt>, ApiError> {
     let lease_seconds = request.lease_seconds;
-    execute(&api, &headers, id, vec![request.into()], lease_seconds).await
+    execute(&api, &headers, id, one(request.into()), lease_seconds).await
 }

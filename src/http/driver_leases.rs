@@ -7,7 +7,7 @@ use super::commands::execute;
 use super::error::ApiError;
 use super::extract::{Body, Path};
 use super::state::Api;
-use relive_protocol::{LeaseReceipt, Problem, RenewLease};
+use relive_protocol::{Commands, LeaseReceipt, Problem, RenewLease};
 use relive_session::{SessionId, Timestamp};
 
 /// Renew the lease of the engine that drives a session.
@@ -29,7 +29,7 @@ pub async fn renew(
     Body(RenewLease { seconds }): Body<RenewLease>,
 ) -> Result<Json<LeaseReceipt>, ApiError> {
     let from = Timestamp::now();
-    let Json(receipt) = execute(&api, &headers, id, Vec::new(), Some(seconds)).await?;
+    let Json(receipt) = execute(&api, &headers, id, Commands::Several(Vec::new()), Some(seconds)).await?;
     let expires_at = Timestamp::from_millis(from.as_millis() + i64::from(seconds) * 1_000).unwrap_or(from);
     Ok(Json(LeaseReceipt { revision: receipt.revision, expires_at }))
 }

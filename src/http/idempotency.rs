@@ -14,6 +14,7 @@ use std::time::Duration;
 use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
@@ -81,6 +82,12 @@ impl StoredAnswer {
             .map_err(|_| ApiError::new(ErrorCode::Internal, "the answer could not be written"))?;
         Ok(Self { location, body: Some(body) })
     }
+
+    /// What was answered.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
+        let body = self.body.as_ref().map_or("null", |body| body.get());
+        serde_json::from_str(body).map_err(|_| ApiError::new(ErrorCode::Internal, "the first answer cannot be read"))
+    }
 }
 
 impl IntoResponse for StoredAnswer {
@@ -138,17 +145,24 @@ pub async fn once(
     id: Uuid,
     make: impl AsyncFnOnce(Uuid, bool) -> Result<StoredAnswer, ApiError>,
 ) -> Result<Response, ApiError> {
-    let Some(keyed) = keyed else { return Ok(make(id, false).await?.into_response()) };
+    Ok(once_stored(api, keyed, id, make).await?.into_response())
+}
+
+/// As [`once`], for an answer that is completed before it is sent.
+pub async fn once_stored(
+    api: &Api,
+    keyed: Option<Keyed<'_>>,
+    id: Uuid,
+    make: impl AsyncFnOnce(Uuid, bool) -> Result<StoredAnswer, ApiError>,
+) -> Result<StoredAnswer, ApiError> {
+    let Some(keyed) = keyed else { return make(id, false).await };
     match take_turn(api, &keyed, id).await? {
-        Turn::Answered(answer) => {
-            let answer: StoredAnswer = serde_json::from_str(answer.get())
-                .map_err(|_| ApiError::new(ErrorCode::Internal, "the first answer cannot be read"))?;
-            Ok(answer.into_response())
-        }
+        Turn::Answered(answer) => serde_json::from_str(answer.get())
+            .map_err(|_| ApiError::new(ErrorCode::Internal, "the first answer cannot be read")),
         Turn::Make { id, again } => {
             let answer = release_if_refused(api, &keyed, make(id, again).await).await?;
             keep(api, &keyed, id, &answer).await;
-            Ok(answer.into_response())
+            Ok(answer)
         }
     }
 }

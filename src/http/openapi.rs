@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
+use super::cross_site::SESSION_COOKIE;
 use relive_protocol::LEASE_SECONDS;
 
 #[derive(OpenApi)]
@@ -78,6 +79,7 @@ fn complete(document: &mut Value) {
     for union in ["Command", "Event"] {
         open_nodes(&mut document["components"]["schemas"][union]);
     }
+    add_credentials(document);
     let Some(paths) = document.get_mut("paths").and_then(Value::as_object_mut) else { return };
     for (path, item) in paths {
         for method in ["get", "post", "put", "patch", "delete"] {
@@ -86,6 +88,16 @@ fn complete(document: &mut Value) {
             }
         }
     }
+}
+
+/// How credentials travel. None is needed while access control is off.
+fn add_credentials(document: &mut Value) {
+    document["components"]["securitySchemes"] = json!({
+        "bearer": {"type": "http", "scheme": "bearer",
+            "description": "A key, an access token, or a token of the identity provider"},
+        "cookie": {"type": "apiKey", "in": "cookie", "name": SESSION_COOKIE, "description": "Of the dashboard"},
+    });
+    document["security"] = json!([{}, {"bearer": []}, {"cookie": []}]);
 }
 
 /// The nodes that are added to a graph: generators of clients cannot name maps within a union.
@@ -153,6 +165,9 @@ fn merged_object(schema: &Value, schemas: &Value) -> Option<Value> {
 fn complete_operation(path: &str, operation: &mut Value) {
     let is_command = operation["tags"][0] == "commands";
     let has_body = operation.get("requestBody").is_some();
+    if path.starts_with("/api/v1/") {
+        add_parameter(operation, "Relive-Project", "The project in which root acts; by default `default`");
+    }
     if is_command {
         add_parameter(operation, "Idempotency-Key", "Makes a repetition harmless: it answers as the first time");
         add_parameter(operation, "If-Match", "Refuse unless the session is at this revision, such as `\"7\"`");
@@ -160,7 +175,9 @@ fn complete_operation(path: &str, operation: &mut Value) {
     let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) else { return };
     if path.starts_with("/api/v1/") {
         add_problem(responses, "400", "A field or parameter is unknown, missing, or not as it must be");
-        add_problem(responses, "403", "A page of another origin may not do this");
+        add_problem(responses, "401", "No credential, or one that is not valid");
+        add_problem(responses, "403", "The credential does not allow it, or a page of another origin asks");
+        add_problem(responses, "429", "Too many requests, commands or failed attempts: try again");
         add_problem(responses, "500", "The server failed");
         add_problem(responses, "503", "The database is away, or too much is asked at a time: try again");
         if has_body {

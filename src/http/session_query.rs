@@ -62,7 +62,7 @@ pub struct SessionQuery {
     pub parent_session_id: Option<SessionId>,
     /// `true`: sessions that no other session has started.
     pub roots_only: Option<bool>,
-    /// `true`: sessions whose engine held a lease that has passed.
+    /// `true`: sessions whose engine held a lease that has passed; `false`: all others.
     pub stalled: Option<bool>,
     /// Sessions at most: 1 to 200, by default 50.
     pub limit: Option<u32>,
@@ -102,7 +102,7 @@ impl SessionQuery {
             name: self.name.clone().map(possible).transpose()?,
             tags: self.tag.as_deref().map_or(Ok(Vec::new()), tags)?,
             metadata: metadata(&self.metadata)?,
-            is_stalled: only_true("stalled", self.stalled)?,
+            is_stalled: self.stalled,
             parent_session_id: self.parent_session_id,
             is_root: self.roots_only.unwrap_or_default(),
             ..visible
@@ -115,14 +115,6 @@ impl SessionQuery {
 
     pub fn cursor(&self) -> Result<Option<PageCursor>, ApiError> {
         cursor(self.cursor.as_deref())
-    }
-}
-
-/// A condition that can be asked for, or not; its opposite has no index.
-fn only_true(name: &str, given: Option<bool>) -> Result<bool, ApiError> {
-    match given {
-        Some(false) => Err(ApiError::bad_request(format!("{name} can only be true"))),
-        given => Ok(given.is_some()),
     }
 }
 

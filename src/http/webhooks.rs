@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::catalog::PageQuery;
 use super::error::ApiError;
 use super::extract::{Body, Path, Query, Replacement};
-use super::idempotency::{Keyed, StoredAnswer, once};
+use super::idempotency::{Keyed, StoredAnswer, once, once_stored};
 use super::session_query::{cursor, limit};
 use super::state::{Api, App};
 use crate::storage::{Page, WebhookChange};
@@ -211,14 +211,23 @@ pub async fn retry(
 /// Send a test, of the type `webhook.test`, and wait for the answer: at most 20 seconds. It is sent once, also to a
 /// webhook that is not enabled.
 #[utoipa::path(post, path = "/webhooks/{id}/test", operation_id = "test_webhook", tag = "webhooks",
-    params(("id" = Uuid, Path)), responses(
+    params(
+        ("id" = Uuid, Path),
+        ("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless: it answers as the first time"),
+    ), responses(
         (status = 200, description = "It was sent: `delivered`, or `failed` with the reason", body = Delivery),
         (status = 404, description = "No such webhook", body = Problem),
+        (status = 422, description = "The key was used for something else", body = Problem),
     ))]
-pub async fn test(api: Api, Path(id): Path<Uuid>) -> Result<Json<Delivery>, ApiError> {
+pub async fn test(api: Api, Path(id): Path<Uuid>, headers: HeaderMap) -> Result<Json<Delivery>, ApiError> {
     let target = api.webhook_target(id).await?.ok_or_else(not_found)?;
-    let delivery = api.webhooks.test(api.project(), id, &target).await?;
-    delivery.map(Json).ok_or_else(not_found)
+    let keyed = Keyed::read(&headers, "webhook_tests", &id)?;
+    let answer = once_stored(&api, keyed, Uuid::now_v7(), async |delivery, _| {
+        let delivery = api.webhooks.test(api.project(), id, &target, delivery).await?.ok_or_else(not_found)?;
+        StoredAnswer::new(address(id), &delivery)
+    })
+    .await?;
+    Ok(Json(answer.read()?))
 }
 
 fn not_found() -> ApiError {

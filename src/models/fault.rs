@@ -23,6 +23,9 @@ const OWN_FAULTS: [&str; 11] = [
     "crash",
 ];
 
+/// Kinds of errors that are the request's, whatever else their text says.
+const REQUEST_FAULTS: [&str; 4] = ["invalid_request", "context_length", "content_filter", "content_policy"];
+
 /// The error in an event, if there is one.
 pub(super) fn fault(event: &Map<String, Value>, secrets: &Secrets) -> Option<ChatError> {
     let choice = choices(event).next();
@@ -91,7 +94,8 @@ fn is_its_own(error: &Value) -> bool {
         Some(400..500) => false,
         _ => {
             let text = error.to_string().to_lowercase();
-            OWN_FAULTS.iter().any(|words| text.contains(words))
+            let has = |words: &&str| text.contains(*words);
+            !REQUEST_FAULTS.iter().any(has) && OWN_FAULTS.iter().any(has)
         }
     }
 }
@@ -117,6 +121,11 @@ mod tests {
         let of = |event: Value| fault(event.as_object().expect("an object"), &Secrets::default());
         for (event, words, by_endpoint) in [
             (json!({"error": {"message": "overloaded"}}), "overloaded", true),
+            (
+                json!({"error": {"message": "beyond the capacity of the model", "type": "invalid_request_error"}}),
+                "beyond the capacity of the model",
+                false,
+            ),
             (json!({"error": "model 'x' not found"}), "model 'x' not found", false),
             (
                 json!({"error": {"message": "maximum context length is 8192", "type": "invalid_request_error"}}),

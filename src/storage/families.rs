@@ -85,6 +85,30 @@ impl Storage {
         Ok(counts.into_iter().map(|(id, children)| (SessionId(id), children.unsigned_abs())).collect())
     }
 
+    /// As [`Storage::child_counts`], of those children that a reader may see; nothing else of the filter counts.
+    pub async fn visible_child_counts(
+        &self,
+        filter: &SessionFilter,
+        ids: &[SessionId],
+    ) -> Result<HashMap<SessionId, u64>, StorageError> {
+        let (project_id, visible) = (filter.project_id.clone(), filter.visible.clone());
+        let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+        let mut query = QueryBuilder::new(
+            "SELECT parent_session_id, count(*) FROM sessions WHERE id IN (SELECT session_id FROM session_labels
+                 WHERE label = ANY(ARRAY(SELECT relive_label(",
+        );
+        query.push_bind(project_id.as_str().to_owned()).push(", 'parent', parent::text) FROM unnest(");
+        query
+            .push_bind(ids.clone())
+            .push("::uuid[]) AS parent))) AND parent_session_id = ANY(")
+            .push_bind(ids)
+            .push(")");
+        SessionFilter { project_id, visible, ..SessionFilter::default() }.push_to(&mut query);
+        query.push(" GROUP BY parent_session_id");
+        let counts: Vec<(Uuid, i64)> = query.build_query_as().persistent(false).fetch_all(&self.pool).await?;
+        Ok(counts.into_iter().map(|(id, children)| (SessionId(id), children.unsigned_abs())).collect())
+    }
+
     /// The usage of a session with its descendants, as far as `visible` shows them.
     pub async fn family_usage(&self, id: SessionId, visible: &SessionFilter) -> Result<FamilyUsage, StorageError> {
         let mut query = QueryBuilder::new("");

@@ -54,7 +54,8 @@ impl Webhooks {
         self.courier.check(url).map(drop)
     }
 
-    /// Sends a test to a webhook, whether it is enabled or not, and waits for the answer.
+    /// Sends a test to a webhook, whether it is enabled or not, and waits for the answer. A test with this id that was
+    /// sent before is not sent again.
     ///
     /// # Errors
     ///
@@ -64,8 +65,12 @@ impl Webhooks {
         project: &ProjectId,
         webhook: Uuid,
         target: &WebhookTarget,
+        id: Uuid,
     ) -> Result<Option<Delivery>, StorageError> {
-        let (id, at) = (Uuid::now_v7(), Timestamp::now());
+        if let Some(sent) = self.storage.delivery(project, webhook, id).await? {
+            return Ok(Some(sent));
+        }
+        let at = Timestamp::now();
         let body = json!({"type": TEST, "timestamp": at, "data": {"webhookId": webhook}}).to_string();
         let attempt = self.courier.send(target, id, &body, None).await;
         let status = if attempt.is_delivered() { DeliveryStatus::Delivered } else { DeliveryStatus::Failed };

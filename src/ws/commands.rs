@@ -68,11 +68,11 @@ impl InFlight {
         let CommandFrame { id, session_id, command, commands, command_id, expected_revision, lease_seconds, .. } =
             frame;
         let trace = frame.traceparent.as_deref().map(|parent| (parent, frame.tracestate.as_deref()));
-        let commands = match (command, commands) {
-            (Some(command), None) => vec![command],
-            (None, Some(commands)) => commands,
+        let (commands, is_array) = match (command, commands) {
+            (Some(command), None) => (vec![command], false),
+            (None, Some(commands)) => (commands, true),
             // A heartbeat.
-            (None, None) if lease_seconds.is_some() => Vec::new(),
+            (None, None) if lease_seconds.is_some() => (Vec::new(), false),
             _ => {
                 let problem = "give either `command` or `commands`";
                 return Submitted::Refused(frames::error_frame(
@@ -84,7 +84,6 @@ impl InFlight {
             }
         };
         let command_id = command_id.map(Into::into);
-        let is_array = commands.len() > 1;
         let mut span = command_span(scoped, session_id, &commands, trace);
         let submission = scoped.submission(session_id, commands);
         let submission = match submission.and_then(|submission| scoped.leased(submission, lease_seconds)) {

@@ -15,7 +15,7 @@ use super::frames;
 use super::gateway::Gateway;
 use super::listed::Listed;
 use crate::hub::{FeedChange, Hub, HubError};
-use crate::storage::{SessionFilter, Storage, StorageError};
+use crate::storage::{SessionFilter, Storage, StorageError, Visible};
 use relive_protocol::{ErrorCode, ServerFrame, SessionChange};
 use relive_session::{NodeCounts, Session, SessionId, SessionSummary};
 
@@ -111,7 +111,7 @@ impl List {
             ids => self.storage.summaries_of(&self.filter, ids).await?,
         };
         let held_ids: Vec<SessionId> = held.keys().copied().collect();
-        let children = self.hub.child_counts(&held_ids).await?;
+        let children = self.child_counts(&held_ids).await?;
         for change in changes {
             let id = change.id();
             let shown = |session: &Arc<Session>| {
@@ -135,6 +135,20 @@ impl List {
             }
         }
         Ok(())
+    }
+
+    /// How many children of these sessions, which are in memory, the client may see.
+    async fn child_counts(&self, held: &[SessionId]) -> Result<HashMap<SessionId, u64>, StorageError> {
+        let mut counts = self.hub.child_counts(held).await?;
+        if self.filter.visible == Visible::All {
+            return Ok(counts);
+        }
+        counts.retain(|_, count| *count > 0);
+        if counts.is_empty() {
+            return Ok(counts);
+        }
+        let parents: Vec<SessionId> = counts.into_keys().collect();
+        self.storage.visible_child_counts(&self.filter, &parents).await
     }
 
     async fn remove(&mut self, deleted: &SessionSummary) {

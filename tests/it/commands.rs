@@ -49,6 +49,8 @@ async fn what_is_refused_in_an_array_is_named_by_its_index() {
         (json!([node("a", "running"), {"type": "complete"}]), "nodes_active", "[1]: "),
         (json!([context("k", json!(1)), long, long]), "too_large", "[1]: "),
         (json!([{"type": "signal", "nodeId": "a", "payload": 1}, {"type": "pause"}]), "not_waiting", "[0]: "),
+        // Also if it is the only one.
+        (json!([{"type": "resume"}]), "illegal_transition", "[0]: "),
     ] {
         let problem = server.refused(Method::POST, &path, Some(commands.clone()), code).await;
         assert!(problem["detail"].as_str().is_some_and(|detail| detail.starts_with(index)), "{problem}");

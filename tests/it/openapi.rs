@@ -235,7 +235,7 @@ async fn errors_and_headers_are_documented_as_they_travel() {
         operations(&document).into_iter().filter(|(_, path, _)| path.starts_with("/api/v1/"))
     {
         let responses = operation["responses"].as_object().expect("responses");
-        for status in ["400", "403", "500", "503"] {
+        for status in ["400", "401", "403", "429", "500", "503"] {
             assert!(responses.contains_key(status), "{method} {path}: no {status}");
         }
         for (status, response) in responses.iter().filter(|(status, _)| status.as_str() >= "400") {
@@ -246,13 +246,23 @@ async fn errors_and_headers_are_documented_as_they_travel() {
             operation["parameters"].as_array().is_some_and(|all| all.iter().any(|parameter| parameter["name"] == name))
         };
         let makes = responses.contains_key("201");
-        assert_eq!(named("Idempotency-Key"), makes || operation["tags"][0] == "commands", "{method} {path}");
+        // A test of a webhook makes a delivery, and answers with it.
+        let is_keyed = makes || operation["tags"][0] == "commands" || path.ends_with("/test");
+        assert_eq!(named("Idempotency-Key"), is_keyed, "{method} {path}");
+        assert!(named("Relive-Project"), "{method} {path}");
         assert_eq!(
             makes,
             responses.get("201").is_some_and(|made| made["headers"]["Location"].is_object()),
             "{method} {path}"
         );
     }
+    let schemes = document["components"]["securitySchemes"].as_object().expect("schemes");
+    for scheme in
+        document["security"].as_array().expect("alternatives").iter().flat_map(|one| one.as_object()).flatten()
+    {
+        assert!(schemes.contains_key(scheme.0), "{scheme:?}");
+    }
+    assert_eq!(schemes["bearer"]["scheme"], "bearer");
     let text = document.to_string();
     for internal in ["node_id", "input_tokens", "cost_usd", "is_thinking", "agent_name"] {
         assert!(!text.contains(&format!("\"{internal}\":")), "{internal}");

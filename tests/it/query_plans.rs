@@ -192,7 +192,7 @@ fn filters() -> Vec<(Option<&'static str>, SessionFilter)> {
         (None, seen(&["nightly"])),
         (None, text("singular run")),
         (None, SessionFilter { group_id: Some(id(1)), ..text("run 99") }),
-        (Some("idx_sessions_stalled"), SessionFilter { is_stalled: true, ..all() }),
+        (Some("idx_sessions_stalled"), SessionFilter { is_stalled: Some(true), ..all() }),
         (None, SessionFilter { parent_session_id: parent(1), ..all() }),
         (None, SessionFilter { parent_session_id: parent(700), ..all() }),
         (None, SessionFilter { parent_session_id: parent(1), ..tagged(&["nightly"]) }),

@@ -121,7 +121,7 @@ pub struct CreateToken {
 pub struct CreatedToken {
     /// By which it can be revoked.
     pub id: Uuid,
-    /// Empty in the answer to a repetition with the same `Idempotency-Key`: it is not stored.
+    /// That of the first answer, if it repeats one by its `Idempotency-Key`: signed anew, since it is not stored.
     pub token: String,
     pub expires_at: Timestamp,
 }

@@ -7,8 +7,8 @@ use ts_rs::TS;
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::Commands;
-use relive_session::{Revision, Timestamp};
+use super::{Commands, ReadError};
+use relive_session::{Revision, Timestamp, check_lease};
 
 /// The member by which a command renews its sender's lease.
 pub const LEASE_SECONDS: &str = "leaseSeconds";
@@ -88,22 +88,36 @@ fn longest(asked: &[Asked]) -> Option<u32> {
 }
 
 /// The longest lease that a body of commands asks for. Few do, and only those are read a second time.
-pub(super) fn of_commands(text: &str) -> serde_json::Result<Option<u32>> {
+pub(super) fn of_commands(text: &str) -> Result<Option<u32>, ReadError> {
     if !text.contains(LEASE_SECONDS) {
         return Ok(None);
     }
     if text.trim_start().starts_with('[') {
-        return Ok(longest(&serde_json::from_str::<Vec<Asked>>(text)?));
+        let asked: Vec<Asked> = serde_json::from_str(text)?;
+        check("", &asked)?;
+        return Ok(longest(&asked));
     }
     Ok(serde_json::from_str::<Asked>(text)?.lease_seconds)
 }
 
 /// As [`of_commands`], for a command frame.
-pub(super) fn of_frame(text: &str) -> serde_json::Result<Option<u32>> {
+pub(super) fn of_frame(text: &str) -> Result<Option<u32>, ReadError> {
     if !text.contains(LEASE_SECONDS) {
         return Ok(None);
     }
     let FrameAsked { lease_seconds, command, commands } = serde_json::from_str(text)?;
-    let inner = command.and_then(|command| command.lease_seconds).max(longest(&commands.unwrap_or_default()));
+    let commands = commands.unwrap_or_default();
+    check("commands", &commands)?;
+    let inner = command.and_then(|command| command.lease_seconds).max(longest(&commands));
     Ok(lease_seconds.max(inner))
+}
+
+/// Each of several has to ask for a possible lease, although only the longest counts.
+fn check(place: &str, asked: &[Asked]) -> Result<(), ReadError> {
+    for (index, asked) in asked.iter().enumerate() {
+        if let Err(refusal) = asked.lease_seconds.map_or(Ok(()), check_lease) {
+            return Err(ReadError::Malformed(format!("{place}[{index}]: {refusal}")));
+        }
+    }
+    Ok(())
 }

@@ -5,6 +5,7 @@
 
 use std::sync::LazyLock;
 
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -64,7 +65,7 @@ pub trait FromClient: DeserializeOwned + ToSchema + 'static {
     /// is often also a missing one.
     fn read(text: &str) -> Result<Self, ReadError> {
         check(text, Self::shape(), &[])?;
-        Ok(serde_json::from_str(text)?)
+        parse(text)
     }
 
     /// As [`FromClient::read`], for the replacement of an entity: its read-only members are ignored.
@@ -74,7 +75,7 @@ pub trait FromClient: DeserializeOwned + ToSchema + 'static {
     /// As [`FromClient::read`].
     fn read_replacement(text: &str) -> Result<Self, ReadError> {
         check(text, Self::shape(), Self::read_only())?;
-        Ok(serde_json::from_str(text)?)
+        parse(text)
     }
 
     /// Members that a replacement may have and that are ignored.
@@ -87,6 +88,19 @@ pub trait FromClient: DeserializeOwned + ToSchema + 'static {
 /// A text that is not JSON has no unknown members; its error comes from the parser.
 fn check(text: &str, shape: &Shape, also: &[&str]) -> Result<(), ReadError> {
     serde_json::from_str::<Tree<'_>>(text).map_or(Ok(()), |tree| shape.check(&tree, also))
+}
+
+/// What is wrong in an array is said with its place, which takes a second reading.
+fn parse<T: DeserializeOwned>(text: &str) -> Result<T, ReadError> {
+    serde_json::from_str(text).map_err(|error| in_array::<T>(text).unwrap_or_else(|| error.into()))
+}
+
+/// The error of a text with its path, if that leads into an array.
+fn in_array<T: DeserializeOwned>(text: &str) -> Option<ReadError> {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let error = serde_path_to_error::deserialize::<_, T>(&mut reader).err()?;
+    let path = error.path().to_string().escape_debug().to_string();
+    path.contains('[').then(|| ReadError::Malformed(shortened(format!("{path}: {}", error.inner()))))
 }
 
 macro_rules! from_client {
@@ -156,7 +170,7 @@ impl FromClient for Commands {
         }
         match serde_json::from_str(text) {
             Ok(commands) => Ok(Self::Several(commands)),
-            Err(error) => Err(at_index::<Command>(text).unwrap_or_else(|| error.into())),
+            Err(error) => Err(at_index::<Command>("", text).unwrap_or_else(|| error.into())),
         }
     }
 }
@@ -169,7 +183,7 @@ impl FromClient for Vec<TokenChunk> {
 
     fn read(text: &str) -> Result<Self, ReadError> {
         check(text, Self::shape(), &[])?;
-        serde_json::from_str(text).map_err(|error| at_index::<TokenChunk>(text).unwrap_or_else(|| error.into()))
+        serde_json::from_str(text).map_err(|error| at_index::<TokenChunk>("", text).unwrap_or_else(|| error.into()))
     }
 }
 
@@ -191,7 +205,8 @@ impl FromClient for ClientFrame {
 
     fn read(text: &str) -> Result<Self, ReadError> {
         check(text, Self::shape(), &[])?;
-        let mut frame = serde_json::from_str(text)?;
+        let mut frame =
+            serde_json::from_str(text).map_err(|error| of_commands(text).unwrap_or_else(|| error.into()))?;
         if let Self::Command(command) = &mut frame {
             command.lease_seconds = lease::of_frame(text)?;
         }
@@ -199,12 +214,23 @@ impl FromClient for ClientFrame {
     }
 }
 
-/// Which item of an array is at fault, if the array itself is sound.
-fn at_index<T: DeserializeOwned>(text: &str) -> Option<ReadError> {
+/// Which command of a frame is at fault, if it is one of an array. By hand: an error inside of a tagged enum does not
+/// say where it is.
+fn of_commands(text: &str) -> Option<ReadError> {
+    #[derive(Deserialize)]
+    struct Several<'a> {
+        #[serde(borrow)]
+        commands: &'a RawValue,
+    }
+    at_index::<Command>("commands", serde_json::from_str::<Several<'_>>(text).ok()?.commands.get())
+}
+
+/// Which item of the array at a place is at fault, if the array itself is sound.
+fn at_index<T: DeserializeOwned>(place: &str, text: &str) -> Option<ReadError> {
     let items: Vec<&RawValue> = serde_json::from_str(text).ok()?;
     items.iter().enumerate().find_map(|(index, item)| {
         let error = serde_json::from_str::<T>(item.get()).err()?;
-        Some(ReadError::Malformed(shortened(format!("[{index}]: {error}"))))
+        Some(ReadError::Malformed(shortened(format!("{place}[{index}]: {error}"))))
     })
 }
 

@@ -115,7 +115,7 @@ export type CreatedToken = {
  */
 id: string, 
 /**
- * Empty in the answer to a repetition with the same `Idempotency-Key`: it is not stored.
+ * That of the first answer, if it repeats one by its `Idempotency-Key`: signed anew, since it is not stored.
  */
 token: string, expiresAt: Timestamp, };
 

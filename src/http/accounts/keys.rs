@@ -6,7 +6,7 @@ use axum::response::{IntoResponse as _, Response};
 use uuid::Uuid;
 
 use crate::access::{Action, ApiKey, Grant, NewKeyOptions, Role};
-use crate::http::catalog::{PageQuery, check_name};
+use crate::http::catalog::{PageQuery, check_line};
 use crate::http::error::ApiError;
 use crate::http::extract::{Body, Path, Query};
 use crate::http::idempotency::{Keyed, StoredAnswer, credential_owner, once};
@@ -40,7 +40,7 @@ pub async fn list(api: Api, Query(query): Query<PageQuery>) -> Result<Json<KeyPa
         (status = 422, description = "The key was used for something else", body = Problem),
     ))]
 pub async fn create(api: Api, headers: HeaderMap, Body(request): Body<CreateKey>) -> Result<Response, ApiError> {
-    check_name(&request.name)?;
+    check_line(&request.name)?;
     let role: Role = request.role.parse().map_err(|error| ApiError::bad_request(format!("role: {error}")))?;
     if request.expires_at.is_some_and(|at| at <= Timestamp::now()) {
         return Err(ApiError::bad_request("expiresAt lies in the past"));

@@ -5,7 +5,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 
 use crate::access::Action;
-use crate::http::catalog::{PageQuery, check_name};
+use crate::http::catalog::{PageQuery, check_line};
 use crate::http::error::ApiError;
 use crate::http::extract::{Body, Path, Query, Replacement};
 use crate::http::idempotency::{Keyed, StoredAnswer, once};
@@ -40,7 +40,7 @@ pub async fn list(api: Api, Query(query): Query<PageQuery>) -> Result<Json<Proje
         (status = 422, description = "The key was used for something else", body = Problem),
     ))]
 pub async fn create(api: Api, headers: HeaderMap, Body(request): Body<CreateProject>) -> Result<Response, ApiError> {
-    check_name(&request.name)?;
+    check_line(&request.name)?;
     let id = request.id.clone().or_else(|| ProjectId::from_name(&request.name));
     let id = id.ok_or_else(|| ApiError::bad_request("the name has no letter or digit to make an id of; give an id"))?;
     let keyed = Keyed::read(&headers, "projects", &request)?;
@@ -77,7 +77,7 @@ pub async fn replace(
     Path(id): Path<ProjectId>,
     Replacement(request): Replacement<ReplaceProject>,
 ) -> Result<Json<Project>, ApiError> {
-    check_name(&request.name)?;
+    check_line(&request.name)?;
     let project = api.rename_project(&id, &request.name).await?;
     project.map(Json).ok_or_else(|| ApiError::not_found("project"))
 }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::access::{Scopes, may_issue};
 use crate::http::error::ApiError;
 use crate::http::extract::{Body, Path};
-use crate::http::idempotency::{Keyed, StoredAnswer, credential_owner, once};
+use crate::http::idempotency::{Keyed, StoredAnswer, credential_owner, once_stored};
 use crate::http::state::Api;
 use crate::scoped::Refused;
 use relive_protocol::{CreateToken, CreatedToken, Problem};
@@ -22,7 +22,7 @@ const LONGEST: u64 = 604_800;
 /// Nobody can give more than they have. A token ends when its time is over, when it is revoked, and when the key
 /// with which it was given is revoked. Tokens give no further ones.
 #[utoipa::path(post, path = "/tokens", operation_id = "create_token", tag = "access", request_body = CreateToken,
-    params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless: its answer has the id, and not the token")),
+    params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless: its answer has the same token, with the same id and end")),
     responses(
         (status = 201, description = "Given", body = CreatedToken, headers(("Location" = String, description = "Where it can be revoked"))),
         (status = 422, description = "The key was used for something else", body = Problem),
@@ -39,17 +39,26 @@ pub async fn create(api: Api, headers: HeaderMap, Body(request): Body<CreateToke
     may_issue(&api.caller().grant, &scopes).map_err(Refused::from)?;
     let keyed = Keyed::read(&headers, "tokens", &(&request, credential_owner(&api)))?;
     let mut secret = None;
-    let answer = once(&api, keyed, Uuid::now_v7(), async |_, _| {
-        let given = api.access.issue_token(api.caller(), scopes, expires_in).await?;
+    let (caller, again) = (api.caller(), scopes.clone());
+    let answer = once_stored(&api, keyed, Uuid::now_v7(), async |_, _| {
+        let given = api.access.issue_token(caller, scopes, expires_in).await?;
         // What is kept for a repetition has no secret in it.
         let created = CreatedToken { id: given.id, token: String::new(), expires_at: given.expires_at };
-        let answer = StoredAnswer::new(format!("/api/v1/tokens/{}", given.id), &created)?;
-        secret = Some(CreatedToken { token: given.token, ..created });
-        Ok(answer)
+        secret = Some(given.token);
+        StoredAnswer::new(address(given.id), &created)
     })
     .await?;
-    let Some(created) = secret else { return Ok(answer) };
-    Ok(StoredAnswer::new(format!("/api/v1/tokens/{}", created.id), &created)?.into_response())
+    let created: CreatedToken = answer.read()?;
+    let token = match secret {
+        Some(token) => token,
+        // The caller is the same, so it is given what it was given before.
+        None => api.access.reissue_token(caller, again, created.id, created.expires_at).await?,
+    };
+    Ok(StoredAnswer::new(address(created.id), &CreatedToken { token, ..created })?.into_response())
+}
+
+fn address(id: Uuid) -> String {
+    format!("/api/v1/tokens/{id}")
 }
 
 /// Revoke an access token by its id (`jti`), with the cookies that it was exchanged for. Requests with it are refused

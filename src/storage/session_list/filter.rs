@@ -28,8 +28,8 @@ pub struct SessionFilter {
     /// All of these.
     pub tags: Vec<String>,
     pub metadata: Vec<MetadataFilter>,
-    /// Those whose driver's lease has passed.
-    pub is_stalled: bool,
+    /// Those whose driver's lease has passed, or all others.
+    pub is_stalled: Option<bool>,
     /// Those that this session has started.
     pub parent_session_id: Option<SessionId>,
     /// Those that no other session has started.
@@ -86,7 +86,7 @@ impl SessionFilter {
             && self.name.as_ref().is_none_or(|name| labels.name.as_deref() == Some(name))
             && self.tags.iter().all(|tag| labels.tags.contains(tag))
             && self.metadata.iter().all(|entry| entry.matches(labels))
-            && (!self.is_stalled || session.is_stalled())
+            && self.is_stalled.is_none_or(|wanted| session.is_stalled() == wanted)
             && self.parent_session_id.is_none_or(|id| session.parent() == Some(id))
             && (!self.is_root || session.parent().is_none())
             && self.text.as_ref().is_none_or(|text| text.matches(session))

@@ -41,7 +41,8 @@ impl Storage {
         // Filters differ by orders of magnitude in their selectivity: a plan made for one must not be used for
         // another, so plans are not cached.
         let rows: Vec<Summary> = query.build_query_as().persistent(false).fetch_all(&self.pool).await?;
-        let rows = rows.into_iter().map(|Summary(summary)| summary).collect();
+        let mut rows: Vec<SessionSummary> = rows.into_iter().map(|Summary(summary)| summary).collect();
+        self.count_visible_children(filter, rows.iter_mut()).await?;
         Ok(Page::cut(rows, limit, |summary: &SessionSummary| PageCursor {
             created_at: summary.created_at,
             id: summary.id.0,
@@ -65,7 +66,30 @@ impl Storage {
             let Summary(summary) = Summary::from_row(row)?;
             Ok((summary.id, (summary, row.try_get("matches")?)))
         });
-        Ok(found.collect::<sqlx::Result<_>>()?)
+        let mut found: HashMap<SessionId, (SessionSummary, bool)> = found.collect::<sqlx::Result<_>>()?;
+        self.count_visible_children(filter, found.values_mut().map(|(summary, _)| summary)).await?;
+        Ok(found)
+    }
+
+    /// Lets summaries count only those children that the reader may see.
+    async fn count_visible_children<'a>(
+        &self,
+        filter: &SessionFilter,
+        summaries: impl Iterator<Item = &'a mut SessionSummary>,
+    ) -> Result<(), StorageError> {
+        if filter.visible == Visible::All {
+            return Ok(());
+        }
+        let mut parents: Vec<&mut SessionSummary> = summaries.filter(|summary| summary.child_count > 0).collect();
+        if parents.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<SessionId> = parents.iter().map(|summary| summary.id).collect();
+        let counts = self.visible_child_counts(filter, &ids).await?;
+        for summary in &mut parents {
+            summary.child_count = counts.get(&summary.id).copied().unwrap_or_default();
+        }
+        Ok(())
     }
 
     /// How many sessions a list has, counted up to `limit`.

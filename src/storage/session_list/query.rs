@@ -74,8 +74,8 @@ impl SessionFilter {
         if self.is_root {
             query.push(" AND parent_session_id IS NULL");
         }
-        if self.is_stalled {
-            query.push(" AND is_stalled");
+        if let Some(is_stalled) = self.is_stalled {
+            query.push(if is_stalled { " AND is_stalled" } else { " AND is_stalled IS NOT TRUE" });
         }
         if let Some((node_id, status)) = &self.node {
             push_node_condition(query, node_id, *status);

@@ -209,7 +209,7 @@ impl Storage {
         sqlx::query(
             "INSERT INTO webhook_deliveries (id, webhook_id, type, event_at, body, status, attempts, last_attempt_at,
                  response_status, error, duration_ms, created_at)
-             VALUES ($1, $2, $3, $4, $5, $6, 1, $4, $7, $8, $9, $4)",
+             VALUES ($1, $2, $3, $4, $5, $6, 1, $4, $7, $8, $9, $4) ON CONFLICT (id) DO NOTHING",
         )
         .bind(result.id)
         .bind(webhook)

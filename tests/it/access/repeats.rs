@@ -3,7 +3,7 @@
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::support::{ROOT, id_of, key, make, server};
+use super::support::{ROOT, call, get, id_of, key, make, server};
 use crate::harness::{TestServer, answer};
 
 async fn keyed(server: &TestServer, caller: &str, path: &str, body: &Value) -> (StatusCode, Value) {
@@ -51,6 +51,21 @@ async fn keys_and_tokens_are_those_of_one_caller() {
             assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{path}: {refused}");
             assert!(!refused.to_string().contains(made["id"].as_str().expect("an id")), "{refused}");
         }
+    }
+    // What is not stored is signed again, and is the same token.
+    let scopes = json!({"scopes": ["read:sessions"], "expiresInSeconds": 600});
+    let ask = || {
+        let request = server.request(Method::POST, "/api/v1/tokens").bearer_auth(&*one);
+        answer(request.header("idempotency-key", "another").json(&scopes))
+    };
+    let (first, again) = (ask().await.1, ask().await.1);
+    assert_eq!((&first["id"], &first["expiresAt"]), (&again["id"], &again["expiresAt"]));
+    let token = again["token"].as_str().expect("a token");
+    assert_eq!(get(&server, token, "/api/v1/sessions").await.0, StatusCode::OK);
+    let revoke = format!("/api/v1/tokens/{}", id_of(&first));
+    assert_eq!(call(&server, &one, Method::DELETE, &revoke, None).await.0, StatusCode::NO_CONTENT);
+    for token in [token, ask().await.1["token"].as_str().expect("a token")] {
+        assert_eq!(get(&server, token, "/api/v1/sessions").await.0, StatusCode::UNAUTHORIZED);
     }
     // What belongs to the project is the same for all who may make it: another instance may repeat a request.
     let (_, made) = keyed(&server, &one, "sessions", &json!({})).await;

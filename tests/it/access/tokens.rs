@@ -30,6 +30,7 @@ async fn a_key_is_shown_once_and_its_use_is_recorded() {
     for body in [
         json!({"name": "k", "role": "king"}),
         json!({"name": "", "role": "viewer"}),
+        json!({"name": "a\u{1b}[31m", "role": "viewer"}),
         json!({"name": "k", "role": "viewer", "expiresAt": "2001-01-01T00:00:00Z"}),
     ] {
         assert_eq!(post(&server, ROOT, "/api/v1/keys", body).await.0, StatusCode::BAD_REQUEST);

@@ -35,3 +35,12 @@ fn every_document_is_in_the_index() {
         assert!(target == "README.md" || index.contains(&target), "docs/README.md does not list {}", document.name);
     }
 }
+
+#[test]
+fn no_document_has_the_marks_of_a_merge() {
+    for document in all() {
+        let mark =
+            document.text.lines().find(|line| ["<<<<<<< ", ">>>>>>> "].iter().any(|mark| line.starts_with(mark)));
+        assert_eq!(mark, None, "{}", document.name);
+    }
+}

@@ -208,3 +208,48 @@ async fn a_token_that_writes_changes_no_tags_of_what_it_may_not_read() {
     }
     assert_eq!(get(&server, &sly, &format!("/api/v1/sessions/{id}")).await.0, 200);
 }
+
+#[tokio::test]
+async fn children_that_a_reader_may_not_see_are_not_counted() {
+    let server = server().await;
+    let parent = create(&server, json!({"tags": ["public"]})).await;
+    let child = async |tags: Value| create(&server, json!({"parentSessionId": parent, "tags": tags})).await;
+    let (shown, hidden) = (child(json!(["public"])).await, child(json!(["private"])).await);
+    let guest = token(&server, &["read:tags:public"]).await;
+    let all = token(&server, &["read:sessions"]).await;
+    let count = async |token: &str| {
+        let (_, page) = get(&server, token, "/api/v1/sessions").await;
+        let sessions = page["sessions"].as_array().expect("sessions").clone();
+        let found = sessions.into_iter().find(|session| session["id"] == parent).expect("the parent");
+        found["childCount"].as_u64().expect("a number")
+    };
+    assert_eq!((count(&guest).await, count(&all).await), (1, 2));
+
+    let (mut list, mut whole) =
+        (socket(&server, &guest, "/ws/sessions").await, socket(&server, &all, "/ws/sessions?rootsOnly=true").await);
+    let rows = list.frame().await["sessions"].clone();
+    let row = rows.as_array().expect("sessions").iter().find(|session| session["id"] == parent).expect("the parent");
+    assert_eq!(row["childCount"], 1);
+    whole.frame().await;
+    child(json!(["private"])).await;
+    assert_eq!(whole.frame().await["session"]["childCount"], 3);
+    child(json!(["public"])).await;
+    assert_eq!(whole.frame().await["session"]["childCount"], 4);
+    // Nothing was said of the hidden one: what comes is the public one, and the parent with it.
+    let mut counts = Vec::new();
+    while counts.len() < 2 {
+        let frame = list.frame().await;
+        counts.push((
+            frame["change"].clone(),
+            frame["session"]["id"] == parent,
+            frame["session"]["childCount"].clone(),
+        ));
+    }
+    counts.sort_by_key(|(_, is_parent, _)| *is_parent);
+    let expected = [(json!("added"), false, json!(0)), (json!("changed"), true, json!(2))];
+    assert_eq!(counts, expected);
+    assert_eq!(call(&server, ROOT, Method::DELETE, &format!("/api/v1/sessions/{hidden}"), Value::Null).await.0, 204);
+    assert_eq!((count(&guest).await, count(&all).await), (2, 3));
+    tag(&server, &shown, &["private"]).await;
+    assert_eq!((count(&guest).await, count(&all).await), (1, 3));
+}

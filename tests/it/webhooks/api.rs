@@ -174,6 +174,23 @@ async fn a_test_is_sent_at_once_and_kept_with_its_outcome() {
 }
 
 #[tokio::test]
+async fn a_repeated_test_is_sent_once() {
+    let server = server().await;
+    let receiver = Receiver::start().await;
+    let made = hook(&server, json!({"url": receiver.url(), "types": ["node.failed"]})).await;
+    let path = format!("/api/v1/webhooks/{}/test", id(&made));
+    let ask = |key: &'static str| answer(server.request(Method::POST, &path).header("Idempotency-Key", key));
+    let ((status, first), (_, again)) = (ask("k1").await, ask("k1").await);
+    assert_eq!((status, &first), (StatusCode::OK, &again));
+    assert_eq!(receiver.received().len(), 1);
+    assert_ne!(ask("k2").await.1["id"], first["id"]);
+    assert_eq!((receiver.received().len(), deliveries(&server, &id(&made)).await.len()), (2, 2));
+    let other = hook(&server, json!({"url": receiver.url(), "types": ["node.failed"]})).await;
+    let path = format!("/api/v1/webhooks/{}/test", id(&other));
+    problem(server.request(Method::POST, &path).header("Idempotency-Key", "k1"), "idempotency_key_reused").await;
+}
+
+#[tokio::test]
 async fn webhooks_are_of_a_project_and_for_its_admins() {
     let server = support::server().await;
     let admin = support::key(&server, "admin", "default").await;

@@ -1,5 +1,6 @@
 //! The members a value may have, by its schema; and the nearest name to a misspelled one.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
@@ -20,6 +21,8 @@ const ALIASES: &[(&str, &[&str])] =
 const SHOWN: usize = 80;
 /// A schema of alternatives, and a member that each of them may have besides its own.
 const IN_EACH: (&str, &str) = ("Command", LEASE_SECONDS);
+/// The member that distinguishes several objects.
+const TAG: &str = "type";
 /// Known names that an error lists if none is similar.
 const LISTED: usize = 12;
 
@@ -116,13 +119,12 @@ impl Shape {
             (Self::Object { members, .. }, Tree::Object(entries)) => walk_members(members, entries, also, &path),
             (Self::Tagged(objects), Tree::Object(entries)) => {
                 let tag = entries.iter().find_map(|(key, value)| match value {
-                    Tree::Text(tag) if key == "type" => Some(*tag),
+                    Tree::Text(tag) if key == TAG => Some(*tag),
                     _ => None,
                 });
-                // Without a tag, or with an unknown one, there is nothing to compare with.
                 match tag.and_then(|tag| objects.get(tag)) {
                     Some(members) => walk_members(members, entries, also, &path),
-                    None => Ok(()),
+                    None => misspelled_tag(entries, &path),
                 }
             }
             (Self::Object { .. } | Self::Tagged(_) | Self::Map(_), Tree::Array(_)) => {
@@ -145,7 +147,7 @@ impl Shape {
 
 fn walk_members(
     members: &Members,
-    entries: &[(std::borrow::Cow<'_, str>, Tree<'_>)],
+    entries: &[(Cow<'_, str>, Tree<'_>)],
     also: &[&str],
     path: &str,
 ) -> Result<(), ReadError> {
@@ -164,6 +166,20 @@ fn walk_members(
         }
     }
     Ok(())
+}
+
+/// Without a tag, or with an unknown one, there is nothing to compare the members with; only the tag itself may be
+/// misspelled.
+fn misspelled_tag(entries: &[(Cow<'_, str>, Tree<'_>)], path: &str) -> Result<(), ReadError> {
+    if entries.iter().any(|(key, _)| key == TAG) {
+        return Ok(());
+    }
+    match entries.iter().find(|(key, _)| nearest(key, std::iter::once(TAG)).is_some()) {
+        Some((key, _)) => {
+            Err(UnknownField { path: below(path, key), nearest: Some(TAG.to_owned()), known: Vec::new() }.into())
+        }
+        None => Ok(()),
+    }
 }
 
 fn below(path: &str, key: &str) -> String {
@@ -234,7 +250,7 @@ fn object_shape(object: &Object, named: &HashMap<String, RefOr<Schema>>, levels:
         let is_name = object.enum_values.is_some() && object.schema_type == SchemaType::Type(Type::String);
         return if is_name { Shape::Name } else { Shape::Anything };
     }
-    let tag = object.properties.get("type").and_then(only_value);
+    let tag = object.properties.get(TAG).and_then(only_value);
     let members = object.properties.iter().map(|(key, schema)| (key.clone(), shape(schema, named, levels)));
     Shape::Object { members: members.collect(), tag }
 }

@@ -107,6 +107,58 @@ fn what_is_wrong_otherwise_says_which_command_it_is() {
 }
 
 #[test]
+fn a_frame_says_which_of_its_commands_is_wrong() {
+    let session = "01890a5d-ac96-774b-bcce-b302099a8057";
+    let start = json!({"type": "start"});
+    let frame = |commands: serde_json::Value| {
+        refused::<ClientFrame>(json!({"type": "command", "id": "1", "sessionId": session, "commands": commands}))
+    };
+    for (commands, expected) in [
+        (json!([start, {"type": "fail"}]), "commands[1]: missing field `error`"),
+        (json!([start, start, {"type": "dance"}]), "commands[2]: unknown variant `dance`"),
+        (json!([{"type": "setNodeStatus", "nodeId": "a", "status": "lost"}]), "commands[0]: unknown variant `lost`"),
+        (json!([start, 5]), "commands[1]: invalid type: integer `5`"),
+        (json!([start, {"typ": "start"}]), "commands[1].typ: unknown field; did you mean type?"),
+        (json!([start, {"type": "start", "leaseSeconds": 4}]), "commands[1]: leaseSeconds must lie between 5 and 3600"),
+    ] {
+        let message = frame(commands);
+        assert!(message.starts_with(expected), "{message}");
+    }
+    // What is wrong elsewhere is not said of the commands.
+    let message = refused::<ClientFrame>(json!({"type": "command", "sessionId": session, "commands": [start]}));
+    assert_eq!(message, "missing field `id`");
+}
+
+#[test]
+fn an_array_inside_of_a_body_is_named_with_the_index() {
+    for (message, expected) in [
+        (
+            refused::<WriteWebhook>(
+                json!({"url": "https://a.example", "types": ["session.created", "session.crated"]}),
+            ),
+            "types[1]: unknown variant `session.crated`",
+        ),
+        (
+            refused::<Retention>(json!({"rules": [{"olderThanDays": 1}, {"olderThanDays": "x"}]})),
+            "rules[1].olderThanDays: invalid type: string",
+        ),
+        (refused::<CreateToken>(json!({"scopes": ["read:sessions", 5]})), "scopes[1]: invalid type: integer `5`"),
+        (refused::<CreateSession>(json!({"tags": "a"})), "invalid type: string \"a\""),
+        (refused::<Commands>(json!({"typ": "pause"})), "typ: unknown field; did you mean type?"),
+        (
+            refused::<LeasedCommands>(json!([{"type": "pause"}, {"type": "pause", "leaseSeconds": 3_601}])),
+            "[1]: leaseSeconds",
+        ),
+    ] {
+        assert!(message.starts_with(expected), "{message}");
+    }
+    // Each of several has to be possible, although the longest counts.
+    let both = r#"[{"type":"pause","leaseSeconds":30},{"type":"resume","leaseSeconds":3}]"#;
+    assert!(LeasedCommands::read(both).is_err());
+    assert_eq!(LeasedCommands::read(&both.replace('3', "9")).expect("possible").lease_seconds, Some(90));
+}
+
+#[test]
 fn nearest_names_are_near() {
     let known = ["model", "nodeId", "outputTokens"];
     let near = |name| nearest(name, known.into_iter());
