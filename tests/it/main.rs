@@ -28,6 +28,7 @@ mod cross_site;
 mod dashboard;
 mod database_away;
 mod database_network;
+mod deletion_under_load;
 mod delta;
 mod diff;
 mod doctor;
