@@ -89,6 +89,7 @@ mod time_travel;
 mod timeline;
 mod tls;
 mod traces;
+mod two_versions;
 mod upgrades;
 mod usage;
 mod watch_screen;
