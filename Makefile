@@ -1,6 +1,6 @@
 # What you need beforehand: Rust, Node.js with npm, Python 3 with pip. See CONTRIBUTING.md.
 
-.PHONY: help run test chaos simulate simulate-faults fuzz autobahn interleavings bench types lint postgres frontend dashboard sdk python screenshots soak generated-clients exporters changelog prometheus deploy deb
+.PHONY: help run test chaos retention beside simulate simulate-faults fuzz autobahn interleavings bench types lint postgres frontend dashboard sdk python screenshots soak generated-clients exporters changelog prometheus deploy deb
 
 help:
 	@echo 'make run    start the server and watch a first run'
@@ -12,6 +12,8 @@ help:
 	@echo 'make deb    the Debian package, in target/debian'
 	@echo 'make prometheus  run the alerts and the dashboard of deploy/ against a real Prometheus'
 	@echo 'make chaos  a thousand faults of servers, database and network under load; CHAOS_CRASHES=n, CHAOS_SEED=n'
+	@echo 'make retention  delete ten million events under load, and print what that costs; DELETED_EVENTS=n'
+	@echo 'make beside PREVIOUS=path  run the program of the version before beside this one, on one database'
 	@echo 'make soak   everything at once, with restarts, for MINUTES=60; draws memory, files, tables and latencies'
 	@echo 'make simulate   a million runs of the deterministic simulation; SEEDS=n, or SEED=n for one with its trace'
 	@echo 'make simulate-faults  plant faults, one at a time, and see how soon the simulation finds each'
@@ -51,6 +53,18 @@ test: frontend dashboard
 # A short form of it is among the integration tests.
 chaos: postgres
 	CHAOS_CRASHES=$${CHAOS_CRASHES:-1000} cargo test --locked --test it -- chaos --nocapture
+
+# A short form of it is among the integration tests. Needs some 8 GB of disk in TMPDIR, and half an hour.
+retention: postgres
+	@test -n "$$RELIVE_BINARY" || cargo build --release --locked --bin relive
+	DELETED_EVENTS=$${DELETED_EVENTS:-10000000} \
+		RELIVE_BINARY="$${RELIVE_BINARY:-$${CARGO_TARGET_DIR:-$(CURDIR)/target}/release/relive}" \
+		cargo test --locked --test it -- deletion_under_load --nocapture
+
+# Before a release, with the program of the release before; see migrations/README.md.
+beside: postgres
+	@test -x "$(PREVIOUS)" || { echo 'PREVIOUS names no program: make beside PREVIOUS=path/to/relive' >&2; exit 1; }
+	PREVIOUS_BINARY="$(abspath $(PREVIOUS))" cargo test --locked --test it -- two_versions --nocapture
 
 # Two servers on one database under all kinds of load; the chart is below target/soak. A minute of it is in `make test`.
 # MINUTES=n, RELIVE_BINARY=path; see docs/operating.md for how to read it.

@@ -41,7 +41,8 @@ fn text(seed: &mut u64, words: u32) -> String {
     (0..words).map(|_| word()).collect::<Vec<_>>().join(" ")
 }
 
-fn turn(number: u32, seed: &mut u64) -> [Value; 6] {
+/// Six events of an agent.
+pub fn turn(number: u32, seed: &mut u64) -> [Value; 6] {
     let node = format!("node-{}", number % 8);
     [
         json!({"type": "setNodeStatus", "nodeId": node, "status": "running", "input": {"question": text(seed, 20)}}),

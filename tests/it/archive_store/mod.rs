@@ -5,7 +5,7 @@ mod bucket;
 mod command_line;
 mod crashes;
 mod ids;
-mod measured;
+pub mod measured;
 mod rules;
 mod trip;
 

@@ -1,5 +1,6 @@
 //! The server as a process of its own, for tests that kill it.
 
+use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
 use std::process::Stdio;
 
@@ -8,6 +9,11 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 use super::DEADLINE;
+
+/// The program; `RELIVE_BINARY` names another build of it, for measurements.
+fn program() -> OsString {
+    std::env::var_os("RELIVE_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_relive").into())
+}
 
 /// What a `relive` left behind that has ended.
 #[derive(Debug)]
@@ -43,8 +49,22 @@ impl ServerProcess {
 
     /// As [`ServerProcess::start`]; its log goes there.
     pub async fn start_logging(settings: &[(&str, &str)], log: impl Into<Stdio>) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_relive"));
-        command.arg("serve").env_remove("DATABASE_URL").env("RELIVE_LISTEN", "127.0.0.1:0").env("RELIVE_LOG", "warn");
+        Self::run(&program(), settings, log.into()).await
+    }
+
+    /// As [`ServerProcess::start`], with another program.
+    pub async fn start_program(program: &OsStr, settings: &[(&str, &str)]) -> Self {
+        Self::run(program, settings, Stdio::inherit()).await
+    }
+
+    async fn run(program: &OsStr, settings: &[(&str, &str)], log: Stdio) -> Self {
+        let mut command = Command::new(program);
+        command
+            .arg("serve")
+            .env_remove("DATABASE_URL")
+            .env_remove("RELIVE_BINARY")
+            .env("RELIVE_LISTEN", "127.0.0.1:0")
+            .env("RELIVE_LOG", "warn");
         command.envs(settings.iter().copied());
         let mut child = command.stdout(Stdio::piped()).stderr(log).kill_on_drop(true).spawn().expect("relive serve");
         let mut lines = BufReader::new(child.stdout.take().expect("stdout")).lines();
