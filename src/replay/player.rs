@@ -75,8 +75,8 @@ pub struct Player {
     state: Option<Session>,
     /// Events in the next page.
     page: u32,
-    /// Whether the last page had all of its events, and so none of them was left out for its bytes.
-    was_whole: bool,
+    /// Whether the last page had all of its events, so that none of them was left out for its bytes, and no texts.
+    was_small: bool,
     /// The page after those held, being read while they are shown; only at full speed, where showing does not
     /// wait for time to pass.
     ahead: Option<AbortOnDropHandle<Result<Vec<StoredEvent>, StorageError>>>,
@@ -134,7 +134,7 @@ impl Player {
             playhead,
             state,
             page: FIRST_PAGE,
-            was_whole: false,
+            was_small: false,
             ahead: None,
         };
         player.grow(head).await?;
@@ -234,7 +234,7 @@ impl Player {
         if page.is_empty() && after < last {
             return Err(ReplayError::Gone);
         }
-        self.was_whole = page.len() >= self.page as usize;
+        self.was_small = page.len() >= self.page as usize && page.iter().all(|event| event.text.is_none());
         self.page = (self.page * 2).min(PAGE);
         for event in page {
             self.playhead.push(event.revision, event.at, event);
@@ -253,11 +253,11 @@ impl Player {
         let (storage, session_id, last) = (self.storage.clone(), self.session_id, self.range.last);
         let bounds = PageBounds { rows: self.page, bytes: PAGE_BYTES };
         let texts = self.options.texts;
-        // What is read in vain then is at most twice the page before.
-        let is_small = self.was_whole && !texts.any();
+        // What is read in vain then is at most one page for each that was not.
+        let is_small = self.was_small;
         async move {
             let journal = storage.journal(session_id).after(after).up_to(last);
-            if is_small { journal.small_page(bounds).await } else { journal.stored_page(bounds, texts).await }
+            if is_small { journal.small_page(bounds, texts).await } else { journal.stored_page(bounds, texts).await }
         }
     }
 
@@ -320,7 +320,7 @@ impl Player {
         self.playhead.jump(wall, revision, at, sought);
         self.state = state.filter(|_| self.options.folds);
         self.page = FIRST_PAGE;
-        self.was_whole = false;
+        self.was_small = false;
         self.ahead = None;
     }
 

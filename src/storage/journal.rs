@@ -95,6 +95,12 @@ impl StoredEvent {
         let event = serde_json::from_str(self.event.get()).map_err(StorageError::Event)?;
         Ok(Recorded { session_id, revision: self.revision, at: self.at, by: self.by.clone(), event })
     }
+
+    /// False only if the event added no wanted text. It is not parsed: another event may have this name in its values.
+    fn may_add(&self, wanted: Texts) -> bool {
+        let has = |name| self.event.get().contains(name);
+        (wanted.messages && has("\"messageAdded\"")) || (wanted.logs && has("\"logAdded\""))
+    }
 }
 
 /// The limits of a page. The first event is always included, however large.
@@ -196,13 +202,19 @@ impl<'a> JournalReader<'a> {
         Ok(rows.iter().map(|row| with_text(row, wanted)).collect::<sqlx::Result<_>>()?)
     }
 
-    /// As [`JournalReader::stored_page`], without texts, for events that are expected to be small: PostgreSQL does not
-    /// add up their sizes, which takes it longer than reading them. What it sends beyond `bounds.bytes` is read in vain.
+    /// As [`JournalReader::stored_page`], for events that are expected to be small and without texts: PostgreSQL does not
+    /// add up their sizes, or look for texts, which takes it longer than reading them. What it sends beyond `bounds.bytes`
+    /// is read in vain, and so is a page in which there are wanted texts after all.
     ///
     /// # Errors
     ///
     /// See [`JournalReader`].
-    pub async fn small_page(self, bounds: PageBounds) -> Result<Vec<StoredEvent>, StorageError> {
+    pub async fn small_page(self, bounds: PageBounds, wanted: Texts) -> Result<Vec<StoredEvent>, StorageError> {
+        let page = self.small_events(bounds).await?;
+        if page.iter().any(|stored| stored.may_add(wanted)) { self.stored_page(bounds, wanted).await } else { Ok(page) }
+    }
+
+    async fn small_events(self, bounds: PageBounds) -> Result<Vec<StoredEvent>, StorageError> {
         let mut rows = self.stored_stream(bounds.rows);
         let (mut page, mut bytes) = (Vec::new(), 0);
         while let Some(stored) = rows.try_next().await? {
