@@ -7,7 +7,7 @@ use ts_rs::TS;
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::{Commands, ReadError};
+use super::Commands;
 use relive_session::{Revision, Timestamp, check_lease};
 
 /// The member by which a command renews its sender's lease.
@@ -87,8 +87,21 @@ fn longest(asked: &[Asked]) -> Option<u32> {
     asked.iter().filter_map(|asked| asked.lease_seconds).max()
 }
 
+/// Why the leases that commands ask for cannot be told.
+pub(super) enum LeaseFault {
+    Json(serde_json::Error),
+    /// One of several asks for an impossible one: which, and why.
+    Impossible(String),
+}
+
+impl From<serde_json::Error> for LeaseFault {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Json(error)
+    }
+}
+
 /// The longest lease that a body of commands asks for. Few do, and only those are read a second time.
-pub(super) fn of_commands(text: &str) -> Result<Option<u32>, ReadError> {
+pub(super) fn of_commands(text: &str) -> Result<Option<u32>, LeaseFault> {
     if !text.contains(LEASE_SECONDS) {
         return Ok(None);
     }
@@ -101,7 +114,7 @@ pub(super) fn of_commands(text: &str) -> Result<Option<u32>, ReadError> {
 }
 
 /// As [`of_commands`], for a command frame.
-pub(super) fn of_frame(text: &str) -> Result<Option<u32>, ReadError> {
+pub(super) fn of_frame(text: &str) -> Result<Option<u32>, LeaseFault> {
     if !text.contains(LEASE_SECONDS) {
         return Ok(None);
     }
@@ -113,10 +126,10 @@ pub(super) fn of_frame(text: &str) -> Result<Option<u32>, ReadError> {
 }
 
 /// Each of several has to ask for a possible lease, although only the longest counts.
-fn check(place: &str, asked: &[Asked]) -> Result<(), ReadError> {
+fn check(place: &str, asked: &[Asked]) -> Result<(), LeaseFault> {
     for (index, asked) in asked.iter().enumerate() {
         if let Err(refusal) = asked.lease_seconds.map_or(Ok(()), check_lease) {
-            return Err(ReadError::Malformed(format!("{place}[{index}]: {refusal}")));
+            return Err(LeaseFault::Impossible(format!("{place}[{index}]: {refusal}")));
         }
     }
     Ok(())

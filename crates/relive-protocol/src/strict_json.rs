@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 mod shape;
 mod tree;
 
-use super::lease;
+use super::lease::{self, LeaseFault};
 use super::{
     ArchiveSessions, ClientFrame, Commands, ControlRequest, CreateKey, CreateMemory, CreateProject, CreateSession,
     CreateToken, DeleteSessions, ForkSession, LeasedCommands, NodeUpdate, RenewLease, ReplaceProject, Retention,
@@ -48,6 +48,15 @@ pub enum ReadError {
 impl From<serde_json::Error> for ReadError {
     fn from(error: serde_json::Error) -> Self {
         Self::Malformed(shortened(error.to_string()))
+    }
+}
+
+impl From<LeaseFault> for ReadError {
+    fn from(fault: LeaseFault) -> Self {
+        match fault {
+            LeaseFault::Json(error) => error.into(),
+            LeaseFault::Impossible(which) => Self::Malformed(which),
+        }
     }
 }
 
