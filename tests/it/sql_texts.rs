@@ -36,6 +36,7 @@ const PIECES: &[&str] = &[
     "SELECT id, group_id, agent_id, session_id, content, metadata, embedding IS NOT NULL AS embedded, created_at, 1 -",
     "SELECT id, session_id, revision, node_id, agent_id,",
     "SELECT named.id",
+    "SELECT parent_session_id, count(*) FROM sessions WHERE id IN (SELECT session_id FROM session_labels",
     "WITH asked AS MATERIALIZED (SELECT given",
     "WITH asked AS MATERIALIZED (SELECT websearch_to_tsquery(",
     "WITH RECURSIVE descent",
