@@ -42,6 +42,8 @@ const POLL: Duration = Duration::from_secs(1);
 const BATCH: usize = 256;
 /// How long runs may take to end when the server stops.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
+/// Logged when leases could not be released. Operators look for these words.
+const UNRELEASED_LEASES: &str = "cannot give sessions back; their leases expire";
 
 /// The engine's options, each with its default.
 #[derive(Clone, Copy, Debug)]
@@ -181,8 +183,7 @@ impl Supervisor {
         }
         let ids: Vec<SessionId> = self.running.into_keys().chain(self.unreleased).collect();
         if let Err(error) = self.hub.store().release_leases(self.holder, &ids).await {
-            // Operators look for these words.
-            error.log("cannot give sessions back; their leases expire");
+            error.log(UNRELEASED_LEASES);
         }
     }
 }

@@ -7,7 +7,7 @@ use tokio::task;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{BATCH, EngineOptions, POLL, RunEnded, Supervisor};
+use super::{BATCH, EngineOptions, POLL, RunEnded, Supervisor, UNRELEASED_LEASES};
 use crate::engine::local::LocalLink;
 use crate::engine::node_task::error_text;
 use crate::engine::plan::{Kinds, Plan};
@@ -103,8 +103,7 @@ impl Supervisor {
             self.unreleased.extend(over.iter().copied().take(UNRELEASED.saturating_sub(self.unreleased.len())));
         }
         if let Err(error) = released.and(parking) {
-            // Operators look for these words.
-            error.log("cannot give sessions back; their leases expire");
+            error.log(UNRELEASED_LEASES);
         }
         for id in over.iter().copied().chain(parked.iter().map(|parked| parked.session_id)) {
             self.running.remove(&id);
