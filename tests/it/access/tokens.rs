@@ -127,6 +127,12 @@ async fn events_say_whose_command_led_to_them_and_reviews_who_gave_them() {
     let file = export.send().await.expect("an answer").text().await.expect("a file");
     let line = file.lines().find(|line| line.contains("signalled")).expect("a line");
     assert_eq!(serde_json::from_str::<Value>(line).expect("JSON")["by"], by(&reviewer));
+
+    // And in a copy.
+    let import = server.request(Method::POST, "/api/v1/sessions/import?newId=true").bearer_auth(ROOT).body(file);
+    let copy: Value = import.send().await.expect("an answer").json().await.expect("a session");
+    let whose = |events: &[Value]| events.iter().map(|event| event["by"].clone()).collect::<Vec<_>>();
+    assert_eq!(whose(&self::events(&server, &id_of(&copy)).await), whose(&events));
 }
 
 #[tokio::test]

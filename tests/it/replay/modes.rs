@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Replay, ended_session, retime, revisions, run, time};
-use crate::harness::{TestServer, merge};
+use crate::harness::{TestServer, context, merge};
 
 #[tokio::test]
 async fn each_mode_begins_with_the_state_or_event_at_the_beginning_and_then_says_where_it_stands() {
@@ -136,6 +136,49 @@ async fn large_messages_and_events_come_all_the_same() {
             Replay::open(&server, &id, &format!("speed=max&messages=true&mode={mode}")).await.up_to_end().await;
         let kinds = |kind: &str| frames.iter().filter(|frame| frame["type"] == kind).count();
         assert_eq!((kinds("message"), frames.len()), (6, 6 + 15 + 1), "{mode}");
+    }
+}
+
+/// Pages of a replay are read in a cheaper way once a page had only small events and no texts: what comes then must not
+/// be missed, wherever in a page it is.
+#[tokio::test]
+async fn texts_and_large_events_after_many_small_ones_come_all_the_same() {
+    let server = TestServer::start().await;
+    let id = server.running_session().await;
+    let small = |count: usize| (0..count).map(|n| context("small", json!(n))).collect::<Vec<Value>>();
+    let said = |content: &str| json!({"type": "addMessage", "nodeId": "a", "content": content});
+    let logged = |text: &str| json!({"type": "addLog", "nodeId": "a", "level": "info", "text": text});
+    let large = |n: usize| json!({"type": "setProposal", "proposal": format!("{n}{}", "x".repeat(200_000))});
+    for commands in [
+        small(150),
+        vec![said("first"), logged("one")],
+        small(700),
+        // Named like a text, and none.
+        vec![context("kind", json!("messageAdded"))],
+        small(300),
+        vec![said("second"), logged("two"), said("third")],
+        (0..4).map(large).collect(),
+        small(400),
+        (4..8).map(large).collect(),
+        vec![logged("three"), json!({"type": "complete"})],
+    ] {
+        for some in commands.chunks(500) {
+            server.command(&id, json!(some)).await;
+        }
+    }
+    let last = server.session(&id).await["revision"].as_u64().expect("a revision");
+    for wanted in [&[][..], &["messages"], &["logs"], &["messages", "logs"]] {
+        let query: String = wanted.iter().map(|texts| format!("&{texts}=true")).collect();
+        let frames = Replay::open(&server, &id, &format!("speed=max&mode=events{query}")).await.up_to_end().await;
+        let of = |kind: &str| frames.iter().filter(|frame| frame["type"] == kind).collect::<Vec<&Value>>();
+        let revisions: Vec<u64> = of("event").iter().filter_map(|event| event["revision"].as_u64()).collect();
+        assert_eq!(revisions, (1..=last).collect::<Vec<u64>>(), "{query}");
+        let messages: Vec<&Value> = of("message").iter().map(|frame| &frame["message"]["content"]).collect();
+        let logs: Vec<&Value> = of("log").iter().map(|frame| &frame["log"]["text"]).collect();
+        let expected =
+            |texts: &str, all: [&'static str; 3]| if wanted.contains(&texts) { all.to_vec() } else { vec![] };
+        assert_eq!(json!(messages), json!(expected("messages", ["first", "second", "third"])), "{query}");
+        assert_eq!(json!(logs), json!(expected("logs", ["one", "two", "three"])), "{query}");
     }
 }
 
