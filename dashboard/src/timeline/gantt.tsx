@@ -29,6 +29,7 @@ export function Gantt() {
   const lanes = useReadableSession((state) => state.lanes)
   const live = useReadableSession((state) => state.live)
   const graph = useSession((state) => state.graph)
+  const { store } = useOpenSession()
   const isReplay = useSession((state) => state.replay !== undefined)
   const folded = useView((shared) => shared.folded)
   const selected = useSelectedNode()
@@ -40,6 +41,7 @@ export function Gantt() {
   const scroller = useRef<HTMLDivElement>(null)
   const cursor = useRef<HTMLDivElement>(null)
   const moment = useRef<number>(undefined)
+  const wasSought = useRef(false)
   const zoom = useZoom(view, moment)
   const list = useVirtualizer({
     count: rows.length,
@@ -50,9 +52,13 @@ export function Gantt() {
   useMovingMoment((at) => {
     const before = moment.current
     moment.current = at
+    const isSought = store.shown().replay?.target !== undefined
+    // The answer to a seek can be another moment than was asked for: the nearest that there is.
+    const isAnswer = wasSought.current && !isSought
+    wasSought.current = isSought
     const { from, to } = view.span()
     // What was followed is followed on.
-    if (before !== undefined && before !== at && before >= from && before <= to) view.reveal(at)
+    if (before !== undefined && before !== at && before >= from && before <= to && !isAnswer) view.reveal(at)
     setProperty(cursor.current, '--at', shareIn(view.span(), at).toFixed(5))
   })
   // biome-ignore lint/correctness/useExhaustiveDependencies: only a new choice scrolls; lanes that move or are added meanwhile do not.
