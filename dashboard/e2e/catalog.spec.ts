@@ -148,6 +148,9 @@ test('memories are found with their score, and listed by session', async ({ page
   await post('Elms were hit by a disease.', { sessionId: id })
   await page.goto(`${server.address}/?page=memories`)
   const list = page.getByRole('list', { name: 'Memories' }).getByRole('listitem')
+  // What is there, before anything is asked.
+  await expect(list).toHaveText([/Elms were hit/, /Oaks grow slowly/])
+  await expect(page.getByText('2 memories, the newest first')).toBeVisible()
   await page.getByLabel('Find by meaning…').fill('oaks')
   await page.keyboard.press('Enter')
   await expect(page).toHaveURL(/text=oaks/)

@@ -24,8 +24,8 @@ export interface SessionFilters {
   parentSessionId?: string
   /** Sessions that no other session has started. */
   rootsOnly?: boolean
-  /** Sessions whose engine held a lease that has passed. */
-  stalled?: true
+  /** `true`: sessions whose engine held a lease that has passed; `false`: all others. */
+  stalled?: boolean
   /** Exactly this name. */
   name?: string
   /** All of these tags. */
@@ -64,8 +64,8 @@ export interface SessionListWatch {
 /** Sessions that a live list holds; those created first are let go. A page that is open for weeks must not grow for ever. */
 export const sessionsAtMost = 20_000
 
-/** The path of the live list with these filters. */
-export function sessionListPath(filters: SessionFilters): string {
+/** The filters as the query string of `GET /sessions`, `GET /sessions/count` and the live list: empty, or with its `?`. */
+export function sessionQuery(filters: SessionFilters): string {
   const query = new URLSearchParams()
   for (const [name, value] of Object.entries(filters) as [string, unknown][]) {
     if (value === undefined) continue
@@ -74,7 +74,12 @@ export function sessionListPath(filters: SessionFilters): string {
     query.set(name, String(values))
   }
   const search = query.toString()
-  return search === '' ? '/ws/sessions' : `/ws/sessions?${search}`
+  return search === '' ? '' : `?${search}`
+}
+
+/** The path of the live list with these filters. */
+export function sessionListPath(filters: SessionFilters): string {
+  return `/ws/sessions${sessionQuery(filters)}`
 }
 
 function pageError(status: number): ReliveError {

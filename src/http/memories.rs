@@ -109,6 +109,35 @@ fn group_of(session: &Session, given: Option<Uuid>) -> Result<Option<Uuid>, ApiE
     }
 }
 
+/// Which memories of a project to list.
+#[derive(Clone, Debug, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+pub struct ListedMemories {
+    group_id: Option<Uuid>,
+    agent_id: Option<String>,
+    /// `nextAfter` of the page before.
+    after: Option<String>,
+    /// Memories at most: 1 to 1000, by default 100.
+    limit: Option<u32>,
+}
+
+/// List memories, newest first: all of them, or those of a group, of an agent, or of both.
+#[utoipa::path(get, path = "/memories", operation_id = "list_memories", tag = "memories", params(ListedMemories),
+    responses(
+        (status = 200, description = "A page of memories", body = MemoryPage),
+        (status = 404, description = "No such group", body = Problem),
+    ))]
+pub async fn list(api: Api, Query(query): Query<ListedMemories>) -> Result<Json<MemoryPage>, ApiError> {
+    let ListedMemories { group_id, agent_id, after, limit: given } = query;
+    let (after, limit) = (cursor(after.as_deref())?, limit(given, LISTED.0, LISTED.1)?);
+    check_agent_id(agent_id.as_deref())?;
+    check_group(&api, group_id).await?;
+    let scope = MemoryScope { group_id, agent_id, ..MemoryScope::default() };
+    let page = api.memories(&scope, after, limit).await?;
+    Ok(Json(MemoryPage { memories: page.items, method: None, next_after: page.next.map(|cursor| cursor.encode()) }))
+}
+
 /// Read a memory, with its embedding.
 #[utoipa::path(get, path = "/memories/{id}", operation_id = "get_memory", tag = "memories",
     params(("id" = Uuid, Path)), responses(
@@ -148,17 +177,20 @@ pub async fn search(api: Api, Body(request): Body<SearchMemories>) -> Result<Jso
         (None, Some(text)) => Asked::Text(text),
         _ => return Err(ApiError::bad_request("give either embedding or text")),
     };
-    if let Some(group_id) = group_id
-        && api.entity::<Group>(group_id).await?.is_none()
-    {
-        return Err(ApiError::not_found("group"));
-    }
+    check_group(&api, group_id).await?;
     let session = match session_id {
         Some(id) => Some(api.readable(id).await?),
         None => None,
     };
     let scope = MemoryScope { group_id, agent_id, ..MemoryScope::default() };
     Ok(Json(find(&api, &scope, session, asked, nearness).await?))
+}
+
+async fn check_group(api: &Api, id: Option<Uuid>) -> Result<(), ApiError> {
+    match id {
+        Some(id) if api.entity::<Group>(id).await?.is_none() => Err(ApiError::not_found("group")),
+        _ => Ok(()),
+    }
 }
 
 enum Asked {

@@ -54,6 +54,7 @@ use Action::{
 /// Every operation of the OpenAPI document.
 pub const OPERATIONS: &[Operation] = &[
     read("list_sessions", &[ListSessions]),
+    read("count_sessions", &[ListSessions]),
     change("create_session", &[CreateFromWorkflow, CreateSession]),
     read("get_session", &[ReadSessions]),
     change("delete_session", &[DeleteSession]),
@@ -89,6 +90,7 @@ pub const OPERATIONS: &[Operation] = &[
     read("show_tokens", &[Chunks]),
     read("export_traces", &[Command]),
     read("create_memory", &[WriteMemory]),
+    read("list_memories", &[SearchMemories]),
     read("get_memory", &[SearchMemories]),
     change("delete_memory", &[DeleteSession]),
     read("search_memories", &[SearchMemories, ReadSessions]),

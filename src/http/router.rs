@@ -82,6 +82,7 @@ fn header(name: &'static str, value: &'static str) -> SetResponseHeaderLayer<Hea
 fn api() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(sessions::create, sessions::list))
+        .routes(routes!(sessions::count))
         .routes(routes!(sessions::get, sessions::delete))
         .routes(routes!(deletion::delete))
         .routes(routes!(deletion::get_retention, deletion::replace_retention))
@@ -102,6 +103,7 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(logs::list))
         .routes(routes!(memories::of_session))
         .routes(routes!(memories::search))
+        .routes(routes!(memories::list))
         .routes(routes!(memories::get, memories::delete))
         .routes(routes!(usage::report))
         .routes(routes!(sessions::node, commands::update_node))

@@ -19,7 +19,8 @@ use super::session_query::{ListQuery, SessionQuery, limit};
 use super::state::Api;
 use crate::access::Action;
 use crate::hub::HubError;
-use relive_protocol::{CreateSession, EventPage, NodeDetail, Problem, SessionPage};
+use crate::scoped::ListLength;
+use relive_protocol::{CreateSession, EventPage, NodeDetail, Problem, SessionCount, SessionPage};
 use relive_session::{
     Created, Driver, GraphDefinition, NodeId, Revision, Session, SessionEntity, SessionId, Timestamp, Workflow,
     WorkflowSession,
@@ -109,6 +110,17 @@ pub async fn describe(api: &Api, request: CreateSession) -> Result<Created, ApiE
 pub async fn list(api: Api, ListQuery(query): ListQuery) -> Result<Json<SessionPage>, ApiError> {
     let page = api.summaries(&query.filter(&api)?, query.cursor()?, query.limit()?).await?;
     Ok(Json(SessionPage { sessions: page.items, next_cursor: page.next.map(|cursor| cursor.encode()) }))
+}
+
+/// Count the sessions of a list, up to 10,000. `limit` and `cursor` do not matter.
+#[utoipa::path(get, path = "/sessions/count", operation_id = "count_sessions", tag = "sessions",
+    params(SessionQuery), responses(
+        (status = 200, description = "How many there are", body = SessionCount),
+        (status = 400, description = "A filter is invalid", body = Problem),
+    ))]
+pub async fn count(api: Api, ListQuery(query): ListQuery) -> Result<Json<SessionCount>, ApiError> {
+    let ListLength { count, has_more } = api.count_listed(&query.filter(&api)?).await?;
+    Ok(Json(SessionCount { count, has_more }))
 }
 
 /// The revision or time of a state.

@@ -7,10 +7,14 @@ use tokio::time::Instant;
 
 use super::{Refused, Scoped};
 use crate::access::Action;
-use crate::storage::{Grouping, Page, RetentionRule, RetentionState, RunBucket, RunPeriod, SessionFilter};
+use crate::storage::{
+    Grouping, Page, RetentionRule, RetentionState, RunBucket, RunPeriod, SessionFilter, StorageError,
+};
 
 /// Sessions that one request counts at most.
 const COUNTED: u32 = 100_000;
+/// Sessions that are counted for whoever reads a list at most.
+const SHOWN: u32 = 10_000;
 /// Sessions that one request deletes at most, and how long it does so.
 const DELETED: u64 = 10_000;
 const DELETING: Duration = Duration::from_secs(20);
@@ -18,6 +22,13 @@ const DELETING: Duration = Duration::from_secs(20);
 const BATCH: u32 = 20;
 /// The pause after each batch, so that commits have the database's disk to themselves for a while.
 const PAUSE: Duration = Duration::from_millis(5);
+
+/// How many sessions a list has, counted up to a bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListLength {
+    pub count: u64,
+    pub has_more: bool,
+}
 
 /// The result of deleting sessions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,6 +39,17 @@ pub struct BulkDeletion {
 }
 
 impl Scoped {
+    /// Counts the sessions of a list, up to 10,000: a list of millions takes no longer.
+    ///
+    /// # Errors
+    ///
+    /// As for the list itself.
+    pub async fn count_listed(&self, filter: &SessionFilter) -> Result<ListLength, StorageError> {
+        let counted = self.storage.count_sessions(filter, SHOWN + 1).await?;
+        let limit = u64::from(SHOWN);
+        Ok(ListLength { count: counted.min(limit), has_more: counted > limit })
+    }
+
     /// Counts the sessions that [`Scoped::delete_matching`] would delete.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::{Readable, Refused, Scoped};
 use crate::access::Action;
-use crate::storage::{Constraint, MemoryScope, NewMemory, Page, PageCursor, SearchLimits, StorageError};
+use crate::storage::{Constraint, MemoryScope, NewMemory, Page, PageCursor, SearchLimits, StorageError, TimeOrder};
 use relive_session::Memory;
 
 impl Scoped {
@@ -58,7 +58,28 @@ impl Scoped {
         after: Option<PageCursor>,
         limit: u32,
     ) -> Result<Page<Memory>, StorageError> {
-        self.storage.memories_of_session(self.project(), of.id(), agent_id, after, limit).await
+        let scope = MemoryScope {
+            project_id: self.project().clone(),
+            session_id: Some(of.id()),
+            agent_id: agent_id.map(str::to_owned),
+            group_id: None,
+        };
+        self.storage.memories_by_time(&scope, TimeOrder::OldestFirst, after, limit).await
+    }
+
+    /// A page of the project's memories in a scope, newest first.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Scoped::memory`].
+    pub async fn memories(
+        &self,
+        scope: &MemoryScope,
+        after: Option<PageCursor>,
+        limit: u32,
+    ) -> Result<Page<Memory>, Refused> {
+        let scope = self.searched(scope, None)?;
+        Ok(self.storage.memories_by_time(&scope, TimeOrder::NewestFirst, after, limit).await?)
     }
 
     /// The project's memories in a scope that are nearest to a vector. `session`: the scope's session, if it has one.

@@ -24,7 +24,7 @@ use crate::spans::{Span, SpanKind, SpanParent};
 use crate::storage::{SessionFilter, Storage, Visible};
 use relive_session::{ProjectId, TraceContext};
 
-pub use bulk::BulkDeletion;
+pub use bulk::{BulkDeletion, ListLength};
 pub use error::Refused;
 pub use sessions::{Readable, ReadableNow};
 

@@ -88,7 +88,7 @@ pub use import::{Import, ImportedMessage};
 pub use journal::{JournalReader, PageBounds, StoredEvent};
 use link::DatabaseLink;
 pub use log_history::{LogFilter, LogLines, PlacedLog};
-pub use memories::{MemoryScope, NewMemory, SearchLimits, Unembedded};
+pub use memories::{MemoryScope, NewMemory, SearchLimits, TimeOrder, Unembedded};
 use memories::{Strategies, search_pool};
 pub use messages::{MessageCursor, MessageFilter, MessageOrder, PlacedMessage};
 pub use notices::{Listener, Notifier};

@@ -308,3 +308,27 @@ async fn what_started_before_it_was_created_is_found_by_when_it_started() {
     assert_lists(&server, "startedBefore=2020-01-02T00:00:00Z", &[&fork]).await;
     assert_lists(&server, "startedBefore=9999-01-01T00:00:00Z", &[&fork, &other]).await;
 }
+
+#[tokio::test]
+async fn a_list_is_counted_by_its_filters_and_no_further_than_is_said() {
+    let server = TestServer::start().await;
+    for _ in 0..7 {
+        server.new_session().await;
+    }
+    let running = server.new_session().await;
+    server.command(&running, json!({"type": "start"})).await;
+    for (query, count) in [("", 8), ("status=pending", 7), ("status=running,paused&limit=1", 1), ("text=nowhere", 0)] {
+        let (status, answer) = server.get(&format!("/api/v1/sessions/count?{query}")).await;
+        assert_eq!((status.as_u16(), answer), (200, json!({"count": count, "hasMore": false})), "{query}");
+    }
+    let (status, problem) = server.get("/api/v1/sessions/count?status=asleep").await;
+    assert_eq!((status.as_u16(), problem["code"].as_str()), (400, Some("bad_request")), "{problem}");
+
+    // Rows without triggers: what is counted has to be more than one by one can be created in a moment.
+    let many = "SET session_replication_role = replica;
+        INSERT INTO sessions (id, status, driver, node_statuses, revision, created_at, updated_at, updated_about)
+        SELECT gen_random_uuid(), 'pending', 'external', '{}', 1, now(), now(), now() FROM generate_series(1, 10000);";
+    sqlx::raw_sql(many).execute(server.database.storage().pool()).await.expect("rows");
+    let (_, answer) = server.get("/api/v1/sessions/count?status=pending").await;
+    assert_eq!(answer, json!({"count": 10_000, "hasMore": true}));
+}

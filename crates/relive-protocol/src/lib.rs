@@ -36,8 +36,8 @@ pub use replay::{IdleStretch, ReplayAction, ReplaySpeed, ReplayState};
 pub use rest::{
     AgentPage, AlertEventPage, AlertPage, CommandReceipt, Commands, ControlAction, ControlRequest, CreateMemory,
     CreateSession, DeliveryPage, EventPage, ForkSession, FoundMemories, GroupPage, LogPage, MemoryPage, MessagePage,
-    NodeDetail, NodeUpdate, ReviewAction, ReviewRequest, SchedulePage, SearchMemories, SearchMethod, SessionPage,
-    SignalRequest, TokenChunk, Usage, UsageReport, WebhookPage, WorkflowPage,
+    NodeDetail, NodeUpdate, ReviewAction, ReviewRequest, SchedulePage, SearchMemories, SearchMethod, SessionCount,
+    SessionPage, SignalRequest, TokenChunk, Usage, UsageReport, WebhookPage, WorkflowPage,
 };
 pub use statistics::{
     DurationPercentiles, EndedRuns, Statistics, StatisticsBucket, StatisticsBucketWidth, StatisticsGrouping,

@@ -327,6 +327,18 @@ pub struct SessionPage {
     pub next_cursor: Option<String>,
 }
 
+/// `GET /sessions/count`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[ts(export_to = "protocol.ts")]
+pub struct SessionCount {
+    /// How many sessions the list has; 10,000 at most.
+    #[ts(type = "number")]
+    pub count: u64,
+    /// Whether there are more than `count`, which are not counted.
+    pub has_more: bool,
+}
+
 /// `GET /sessions/{id}/events`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -431,7 +443,7 @@ pub struct FoundMemories {
     pub method: SearchMethod,
 }
 
-/// `GET /sessions/{id}/memories`.
+/// `GET /sessions/{id}/memories` and `GET /memories`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[ts(export_to = "memory.ts", optional_fields)]

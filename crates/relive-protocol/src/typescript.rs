@@ -10,8 +10,8 @@ use super::{
     CreateSession, CreateToken, CreatedKey, CreatedToken, DeleteSessions, DeletedSessions, DeliveryPage, EventPage,
     ForkSession, FoundMemories, GroupPage, KeyPage, LeaseReceipt, LogPage, MemoryPage, MessagePage, NodeDetail,
     NodeUpdate, Problem, ProjectPage, RenewLease, ReplaceProject, Retention, ReviewRequest, RunComparison,
-    SchedulePage, SearchMemories, ServerFrame, SessionPage, SignInOptions, SignalRequest, Statistics, TokenChunk,
-    Usage, UsageReport, WebhookPage, WhoAmI, WorkflowPage,
+    SchedulePage, SearchMemories, ServerFrame, SessionCount, SessionPage, SignInOptions, SignalRequest, Statistics,
+    TokenChunk, Usage, UsageReport, WebhookPage, WhoAmI, WorkflowPage,
 };
 use relive_session::{
     Agent, AgentFields, AlertFields, ChangeAlert, CreatedWebhook, GraphNode, Group, GroupFields, Message,
@@ -45,6 +45,7 @@ pub fn export(directory: &Path) -> Result<(), ExportError> {
     Problem::export_all(&config)?;
     ReviewRequest::export_all(&config)?;
     SessionPage::export_all(&config)?;
+    SessionCount::export_all(&config)?;
     MessagePage::export_all(&config)?;
     LogPage::export_all(&config)?;
     Usage::export_all(&config)?;

@@ -225,8 +225,6 @@ export const moreEn = {
   sessionId: 'Session id',
   noSessionId: 'This is not the id of a session.',
   search: 'Search',
-  memoriesIntro:
-    'Enter what to look for, in all memories or in those of a group, an agent or a session. With the id of a session alone, its memories are listed.',
   noMemories: 'No memories.',
   foundMemories: (count: number, method: 'vector' | 'text') =>
     `${count} found ${method === 'vector' ? 'by meaning' : 'by words'}, the nearest first`,
@@ -234,9 +232,9 @@ export const moreEn = {
   leastScore: 'Least score',
   anyScore: 'Any score',
   scoreFrom: (score: string) => `Score from ${score}`,
-  listedMemories: (count: number, hasMore: boolean) =>
-    `${count}${hasMore ? ' and more' : ''} ${count === 1 ? 'memory' : 'memories'}, the oldest first`,
-  laterMemories: 'Later ones',
+  listedMemories: (count: number, hasMore: boolean, first: 'oldest' | 'newest') =>
+    `${count}${hasMore ? ' and more' : ''} ${count === 1 ? 'memory' : 'memories'}, the ${first} first`,
+  moreMemories: { oldest: 'Later ones', newest: 'Earlier ones' },
   mostMemories: (count: number) =>
     `No more than ${count} are found at once: narrow it down, or ask for a higher score.`,
   scoreHint: 'How near it is to what was looked for: 1 is the same',

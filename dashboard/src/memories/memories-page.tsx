@@ -22,7 +22,7 @@ const foundAtMost = 100
 const scores = ['0.3', '0.5', '0.7', '0.8', '0.9'] as const
 const sessionPattern = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 
-/** Memories: those of a run, or those that are nearest to a text, with how near they are. */
+/** Memories: by time, of all, of a group, an agent or a run; or those nearest to a text, with how near they are. */
 export function MemoriesPage({ options }: { options: PageOptions }) {
   const t = useText()
   const m = useMoreText()
@@ -103,8 +103,22 @@ export function MemoriesPage({ options }: { options: PageOptions }) {
         </button>
       </form>
       <div className="more-body scroll" tabIndex={0} role="region" aria-label={m.memories}>
-        {text === '' && !isSession && <p className="card empty">{m.memoriesIntro}</p>}
-        {text === '' && isSession && <OfSession key={turn} sessionId={session} agentId={agent} names={names} />}
+        {text === '' && isSession && (
+          <Listed
+            key={turn}
+            path={`/sessions/${session}/memories${query({ agentId: agent })}`}
+            first="oldest"
+            names={names}
+          />
+        )}
+        {text === '' && session === '' && (
+          <Listed
+            key={turn}
+            path={`/memories${query({ groupId: group, agentId: agent })}`}
+            first="newest"
+            names={names}
+          />
+        )}
         {text !== '' && (
           <Found
             key={turn}
@@ -127,20 +141,18 @@ export function MemoriesPage({ options }: { options: PageOptions }) {
 /** What an agent is called. */
 type Names = (agentId: string) => string
 
-interface OfSessionProps {
-  sessionId: string
-  agentId: string
+interface ListedProps {
+  path: string
+  /** Which of them the server lists first. */
+  first: 'oldest' | 'newest'
   names: Names
 }
 
-/** The memories of a run in the order of time, by pages. */
-function OfSession({ sessionId, agentId, names }: OfSessionProps) {
+/** Memories in the order of time, by pages. */
+function Listed({ path, first, names }: ListedProps) {
   const t = useText()
   const m = useMoreText()
-  const { entries, error, hasMore, more, reload } = usePaged<MemoryPage, Memory>(
-    `/sessions/${sessionId}/memories${query({ agentId })}`,
-    (page) => page.memories,
-  )
+  const { entries, error, hasMore, more, reload } = usePaged<MemoryPage, Memory>(path, (page) => page.memories)
   if (error !== undefined) return <p className="error-line">{error}</p>
   if (entries === undefined) return <p className="faint">{t.loading}</p>
   return (
@@ -148,13 +160,13 @@ function OfSession({ sessionId, agentId, names }: OfSessionProps) {
       {entries.length === 0 && <p className="card empty">{m.noMemories}</p>}
       {entries.length > 0 && (
         <p className="dim" role="status">
-          {m.listedMemories(entries.length, hasMore)}
+          {m.listedMemories(entries.length, hasMore, first)}
         </p>
       )}
       <Memories memories={entries} names={names} onDeleted={reload} />
       {hasMore && (
         <button type="button" className="quiet" onClick={more}>
-          {m.laterMemories}
+          {m.moreMemories[first]}
         </button>
       )}
     </>

@@ -11,6 +11,7 @@ import { DeleteMatching } from './delete-matching'
 import type { ListFeed } from './list-feed'
 import { sortedAtMost } from './rows'
 import { TagsMenu } from './tags-menu'
+import { useCount } from './use-count'
 import { ViewsMenu } from './views-menu'
 import { WhenMenu } from './when-menu'
 
@@ -20,6 +21,8 @@ export function FilterBar({ filters, feed }: { filters: ListFilters; feed: ListF
   const workflows = useStore(catalog, (state) => state.workflows)
   const shown = useStore(feed.store, (state) => state.sessions.length)
   const hasMore = useStore(feed.store, (state) => state.hasMore)
+  const newest = useStore(feed.store, (state) => state.sessions[0]?.id)
+  const counted = useCount(filters, hasMore, newest)
   const folded = isFolded(filters)
   return (
     <div className="filter-bar" role="search">
@@ -104,7 +107,7 @@ export function FilterBar({ filters, feed }: { filters: ListFilters; feed: ListF
       )}
       <span className="grow" />
       <span className="faint num" role="status">
-        {t.shownSessions(shown, hasMore)}
+        {t.shownSessions(Math.max(shown, counted?.count ?? 0), counted?.hasMore ?? hasMore)}
         {filters.sort !== undefined && hasMore && shown >= sortedAtMost && `, ${t.sortedAmong(sortedAtMost)}`}
       </span>
       <span className="list-menus">

@@ -47,7 +47,7 @@ embedding?: Array<number>,
 score?: number, createdAt: Timestamp, };
 
 /**
- * `GET /sessions/{id}/memories`.
+ * `GET /sessions/{id}/memories` and `GET /memories`.
  */
 export type MemoryPage = { memories: Array<Memory>, 
 /**

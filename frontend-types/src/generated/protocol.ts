@@ -826,6 +826,19 @@ by?: Actor, event: Event, } | { "type": "message", sessionId: SessionId, revisio
 export type SessionChange = "added" | "changed" | "removed";
 
 /**
+ * `GET /sessions/count`.
+ */
+export type SessionCount = { 
+/**
+ * How many sessions the list has; 10,000 at most.
+ */
+count: number, 
+/**
+ * Whether there are more than `count`, which are not counted.
+ */
+hasMore: boolean, };
+
+/**
  * `GET /sessions`.
  */
 export type SessionPage = { sessions: Array<SessionSummary>, 

@@ -28,6 +28,10 @@ const LAST_RETRY: Duration = Duration::from_mins(5);
 
 fn indexes(dimension: u32) -> Vec<Index> {
     let index = |name, definition: Option<String>, mark: String| Index { table: "memories", name, definition, mark };
+    let listed = |name, leading: &str| {
+        let columns = format!("{leading}created_at DESC, id DESC)");
+        index(name, Some(columns.clone()), columns)
+    };
     // A group's vectors side by side, so that comparing all of them does not touch the table.
     let group = (dimension <= COVERED_DIMENSION).then(|| {
         format!("(group_id) INCLUDE (id, unit) WHERE vector_dims(unit) = {dimension} AND group_id IS NOT NULL")
@@ -44,8 +48,12 @@ fn indexes(dimension: u32) -> Vec<Index> {
     // Memories to be embedded again; see `unembedded`.
     let other = format!("(embed_after) WHERE vector_dims(unit) <> {dimension}");
     vec![
-        // Those of a small project among many.
-        index("idx_memories_project", Some("(project_id)".to_owned()), "(project_id)".to_owned()),
+        // Those of a small project among many, and pages of all of them, of a group's and of an agent's.
+        listed("idx_memories_listed", "(project_id, "),
+        listed("idx_memories_group_listed", "(group_id, "),
+        listed("idx_memories_agent_listed", "(project_id, agent_id, "),
+        // Earlier versions had this one in place of the first.
+        index("idx_memories_project", None, String::new()),
         index("idx_memories_other_dimension", Some(other), format!("<> {dimension})")),
         index("idx_memories_group_unit", group, format!("= {dimension})")),
         index("idx_memories_embedding", embedding, format!("halfvec({dimension})")),

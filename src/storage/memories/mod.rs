@@ -51,6 +51,13 @@ pub struct MemoryScope {
     pub session_id: Option<SessionId>,
 }
 
+/// Which memories a page by time begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimeOrder {
+    OldestFirst,
+    NewestFirst,
+}
+
 /// How many memories a search returns, and their least score.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SearchLimits {
@@ -131,32 +138,59 @@ impl Storage {
         Ok(deleted.rows_affected() > 0)
     }
 
-    /// A page of a session's memories, oldest first.
-    pub async fn memories_of_session(
+    /// A page of the memories in a scope, by the time at which they were added.
+    pub async fn memories_by_time(
         &self,
-        project: &ProjectId,
-        session_id: SessionId,
-        agent_id: Option<&str>,
+        scope: &MemoryScope,
+        order: TimeOrder,
         after: Option<PageCursor>,
         limit: u32,
     ) -> Result<Page<Memory>, StorageError> {
-        let mut query = QueryBuilder::new(format!("SELECT {COLUMNS} FROM memories WHERE TRUE"));
-        let scope = MemoryScope {
-            project_id: project.clone(),
-            session_id: Some(session_id),
-            agent_id: agent_id.map(str::to_owned),
-            group_id: None,
-        };
-        scope.push_to(&mut query);
-        if let Some(cursor) = after {
-            query.push(" AND (created_at, id) > (").push_bind(cursor.created_at.as_datetime());
-            query.push(", ").push_bind(cursor.id).push(")");
-        }
-        query.push(" ORDER BY created_at, id LIMIT ").push_bind(i64::from(limit) + 1);
-        let rows = query.build().fetch_all(&self.pool).await?;
+        let mut query = QueryBuilder::new("");
+        push_page(&mut query, scope, order, after, limit);
+        // A plan for a scope with many memories must not be used for one with few.
+        let rows = query.build().persistent(false).fetch_all(&self.pool).await?;
         let rows = rows.iter().map(read_memory).collect::<sqlx::Result<Vec<_>>>()?;
         Ok(Page::cut(rows, limit, |memory| PageCursor { created_at: memory.created_at, id: memory.id }))
     }
+
+    /// The plan with which the database reads such a page: `EXPLAIN (ANALYZE, FORMAT JSON)`.
+    pub async fn explain_memories(
+        &self,
+        scope: &MemoryScope,
+        order: TimeOrder,
+        after: Option<PageCursor>,
+        limit: u32,
+    ) -> Result<Value, StorageError> {
+        let mut query = QueryBuilder::new("EXPLAIN (ANALYZE, FORMAT JSON) ");
+        push_page(&mut query, scope, order, after, limit);
+        let Json(plan) = query.build().persistent(false).fetch_one(&self.pool).await?.try_get(0)?;
+        Ok(plan)
+    }
+}
+
+/// Appends the query of [`Storage::memories_by_time`].
+fn push_page(
+    query: &mut QueryBuilder<Postgres>,
+    scope: &MemoryScope,
+    order: TimeOrder,
+    after: Option<PageCursor>,
+    limit: u32,
+) {
+    query.push("SELECT ").push(COLUMNS).push(" FROM memories WHERE TRUE");
+    scope.push_to(query);
+    if let Some(cursor) = after {
+        query.push(match order {
+            TimeOrder::OldestFirst => " AND (created_at, id) > (",
+            TimeOrder::NewestFirst => " AND (created_at, id) < (",
+        });
+        query.push_bind(cursor.created_at.as_datetime()).push(", ").push_bind(cursor.id).push(")");
+    }
+    query.push(match order {
+        TimeOrder::OldestFirst => " ORDER BY created_at, id LIMIT ",
+        TimeOrder::NewestFirst => " ORDER BY created_at DESC, id DESC LIMIT ",
+    });
+    query.push_bind(i64::from(limit) + 1);
 }
 
 /// Needs the columns of `COLUMNS`.

@@ -4,6 +4,7 @@
 mod embedding;
 mod large;
 mod lifecycle;
+mod listed;
 mod refusals;
 mod search;
 mod words;

@@ -182,6 +182,7 @@ __all__ = [
     "SchedulePage",
     "SearchMemories",
     "SearchMethod",
+    "SessionCount",
     "SessionEntity",
     "SessionId",
     "SessionInterval",
@@ -1589,7 +1590,7 @@ class _MemoryPageRequired(TypedDict):
 
 
 class MemoryPage(_MemoryPageRequired, total=False):
-    """`GET /sessions/{id}/memories`."""
+    """`GET /sessions/{id}/memories` and `GET /memories`."""
 
     method: SearchMethod
     nextAfter: str
@@ -2012,6 +2013,13 @@ class SearchMemories(TypedDict, total=False):
     text: str
 
 SearchMethod = Literal["vector", "text"]
+
+
+class SessionCount(TypedDict):
+    """`GET /sessions/count`."""
+
+    count: int
+    hasMore: bool
 
 
 class _SessionEntityRequired(TypedDict):
