@@ -8,6 +8,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 use prost::Message as _;
 use serde_json::json;
 
+use super::lenient_json::normalized;
 use super::rejected::Rejected;
 
 /// Bytes of a request at most, before and after decompression.
@@ -75,7 +76,7 @@ impl Encoding {
             Self::Json if !body.trim_ascii_start().starts_with(b"{") => {
                 Err(DecodeError::Body("expected a JSON object".to_owned()))
             }
-            Self::Json => serde_json::from_slice(body).map_err(|error| DecodeError::Body(error.to_string())),
+            Self::Json => read_json(body),
         };
         request.map(Export)
     }
@@ -99,6 +100,14 @@ impl Encoding {
             }
         }
     }
+}
+
+/// What is as it should be is read without a detour.
+fn read_json(body: &[u8]) -> Result<ExportTraceServiceRequest, DecodeError> {
+    serde_json::from_slice(body).or_else(|error| {
+        let normalized = normalized(body).and_then(|value| serde_json::from_value(value).ok());
+        normalized.ok_or_else(|| DecodeError::Body(error.to_string()))
+    })
 }
 
 fn inflate(body: &[u8]) -> Result<Vec<u8>, DecodeError> {
@@ -138,6 +147,25 @@ mod tests {
         assert_eq!(Encoding::of("text/plain"), None);
         assert_eq!(Encoding::Json.answer(None), b"{}");
         assert!(Encoding::Protobuf.answer(None).is_empty());
+    }
+
+    #[test]
+    fn what_exporters_write_otherwise_is_read_as_what_it_means() {
+        let export = |span: &str| format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{span}]}}]}}]}}"#);
+        let usual = export(
+            r#"{"name":"a","kind":3,"flags":1,"status":{"code":2},
+                "attributes":[{"key":"n","value":{"stringValue":"NaN"}},{"key":"d","value":{"doubleValue":1.5}},{"key":"e"}]}"#,
+        );
+        let unusual = export(
+            r#"{"name":"a","kind":"SPAN_KIND_CLIENT","flags":"1","status":{"code":"STATUS_CODE_ERROR","message":null},
+                "parentSpanId":null,"events":null,"attributes":[{"key":"n","value":{"doubleValue":"NaN"}},
+                {"key":"d","value":{"doubleValue":"1.5"}},{"key":"e","value":null}]}"#,
+        );
+        let spans = |body: &str| Encoding::Json.decode(body.as_bytes(), false).expect(body).0;
+        assert_eq!(spans(&unusual), spans(&usual));
+        // A kind that nobody knows is not a number by chance.
+        let unknown = export(r#"{"name":"a","kind":"SPAN_KIND_ODD"}"#);
+        assert!(matches!(Encoding::Json.decode(unknown.as_bytes(), false), Err(DecodeError::Body(_))));
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod completion;
 mod conventions;
 mod decode;
 mod ingest;
+mod lenient_json;
 mod mapping;
 mod rejected;
 mod span;
