@@ -51,7 +51,7 @@ test('a webhook is made, shows its secret once, is tested, told of runs, and sen
   await page.getByLabel('Address').fill(url)
   await page.getByRole('checkbox', { name: 'session.failed' }).uncheck()
   await page.getByRole('button', { name: 'Create' }).click()
-  await expect(page.getByLabel('Secret')).toHaveValue(/^whsec_/)
+  await expect(page.getByLabel('Secret', { exact: true })).toHaveValue(/^whsec_/)
   await page.getByRole('button', { name: 'Done' }).click()
   const [webhook] = (await server.get<{ webhooks: Webhook[] }>('/webhooks')).webhooks
   expect(webhook?.types).toEqual(['session.completed', 'review.requested'])

@@ -245,11 +245,19 @@ impl LiveSession {
         events: impl Iterator<Item = Arc<RecordedFrame>>,
         broadcast: Option<Arc<Broadcast>>,
     ) {
+        // Its head stays where it is, and its events with it: the same ones may be published again.
+        if self.is_deleted() {
+            return;
+        }
         {
             let mut ring = self.ring.lock();
             events.for_each(|event| ring.push(event));
         }
         self.show_to(session, broadcast);
+    }
+
+    pub(super) fn is_deleted(&self) -> bool {
+        matches!(*self.head.borrow(), Head::Deleted(_))
     }
 
     fn show(&self, session: Arc<Session>) {

@@ -22,12 +22,12 @@ pub(super) struct RemoteUpdate {
 }
 
 impl RemoteUpdate {
-    /// Applies the state, unless the lane has already reached it; returns whether it did. Whatever is staged
+    /// Applies the state, unless the lane has already reached it, or the session was deleted; returns whether it did. Whatever is staged
     /// on an older state is void, and is decided again when it reaches the lane.
     pub fn apply(self) -> bool {
         let Self { live, session, mut events, done } = self;
         let head = live.revision();
-        let is_newer = head < session.revision;
+        let is_newer = head < session.revision && !live.is_deleted();
         if is_newer {
             events.retain(|event| event.recorded().revision > head);
             let follows = events.first().is_some_and(|event| event.recorded().revision == head + 1);

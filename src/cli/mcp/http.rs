@@ -28,7 +28,7 @@ const STALL: Duration = Duration::from_secs(30);
 /// For a request from its head to its answer.
 const REQUEST: Duration = Duration::from_mins(2);
 /// For the requests under way when it is stopped.
-const FAREWELL: Duration = Duration::from_secs(5);
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 
 /// Serves until Ctrl-C.
 pub async fn serve(args: &McpArgs, address: SocketAddr) -> Result<(), McpError> {
@@ -43,7 +43,7 @@ pub async fn serve(args: &McpArgs, address: SocketAddr) -> Result<(), McpError> 
     println!("listening on http://{bound}/mcp");
     let limits = HttpLimits { head: HEAD, stall: STALL, connections: CONNECTIONS, ..HttpLimits::default() };
     let stop = async { drop(tokio::signal::ctrl_c().await) };
-    serve_router(listener, router(handler, &hosts), limits, stop, FAREWELL).await;
+    serve_router(listener, router(handler, &hosts), limits, stop, SHUTDOWN_GRACE).await;
     Ok(())
 }
 

@@ -68,6 +68,11 @@ fn a_deleted_session_stays_deleted_whoever_is_last() {
         assert!(matches!(live.head(), Head::Deleted(_)));
         assert!(live.subscribe().is_none());
         assert_eq!(join([viewer]), [true]);
+        // What was read of another server's commits may be published more than once, since the head stays.
+        publish(&live, 3);
+        let events = live.events_after(1).unwrap_or_default();
+        let revisions: Vec<u64> = events.iter().map(|event| event.recorded().revision).collect();
+        assert_eq!(revisions, (2..).take(revisions.len()).collect::<Vec<u64>>());
     });
 }
 
