@@ -14,8 +14,10 @@ const FIELDS: [&str; 4] = ["data:", "event:", "id:", "retry:"];
 /// A part of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AnswerFrame<'a> {
-    /// A JSON value, or a text in its place.
+    /// A JSON value of an event, or a text in its place.
     Data(&'a str),
+    /// A JSON value of a body that consists of such.
+    Value(&'a str),
     /// Of an event of the type `error`.
     Failure(&'a str),
     /// `[DONE]`.
@@ -132,7 +134,7 @@ impl Frames {
         self.push_byte(byte)?;
         if self.nesting.accept(byte) {
             let part = std::mem::take(&mut self.part);
-            return on_frame(AnswerFrame::Data(&String::from_utf8_lossy(&part)));
+            return on_frame(AnswerFrame::Value(&String::from_utf8_lossy(&part)));
         }
         Ok(())
     }
@@ -224,7 +226,7 @@ mod tests {
         let mut seen = Vec::new();
         let mut on_frame = |frame: AnswerFrame<'_>| {
             seen.push(match frame {
-                AnswerFrame::Data(data) => data.replace('\n', "~"),
+                AnswerFrame::Data(data) | AnswerFrame::Value(data) => data.replace('\n', "~"),
                 AnswerFrame::Failure(data) => format!("! {data}"),
                 AnswerFrame::Done => "done".to_owned(),
             });

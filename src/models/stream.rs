@@ -153,13 +153,14 @@ impl Answer {
     fn push_frame(&mut self, frame: AnswerFrame<'_>, sink: &mut PieceSink<'_>) -> Result<(), ChatError> {
         match frame {
             AnswerFrame::Done => self.is_done = true,
-            // What follows the end is ignored.
+            // What follows the end is ignored: whether it is received at all depends on how the bytes come.
             _ if self.is_done => {}
+            AnswerFrame::Value(_) if self.is_whole => {}
             AnswerFrame::Failure(data) => {
                 let error = json::read(data).unwrap_or_else(|_| Value::String(data.to_owned()));
                 return Err(error_of(&error, &self.secrets));
             }
-            AnswerFrame::Data(data) => match json::read(data) {
+            AnswerFrame::Data(data) | AnswerFrame::Value(data) => match json::read(data) {
                 Ok(Value::Object(event)) => self.event(&event, sink)?,
                 Ok(Value::Array(events)) => {
                     for event in events.iter().filter_map(Value::as_object) {
