@@ -301,7 +301,8 @@ impl Answer {
     }
 
     fn reply(&mut self) -> ModelReply {
-        let storable = |text: String| self.secrets.hide(&Joiner::whole(&text)).replace('\0', "");
+        // NUL goes first, or a secret with one within it would be whole again.
+        let storable = |text: String| self.secrets.hide(&Joiner::whole(&text).replace('\0', "")).into_owned();
         let calls = self.calls.finish().into_iter().map(|call| ToolCall {
             id: storable(call.id),
             name: storable(call.name),
