@@ -59,7 +59,8 @@ fn accepted(input: &[u8], sha256: &str, state: &Session) {
         assert_eq!(check, format!("{}\"}}", &lines::sha256(&opened)[..8]), "an altered line was accepted");
         let line: ArchiveLine = serde_json::from_slice(opened.last().unwrap()).expect("a line");
         if !matches!(line, ArchiveLine::Header(_)) {
-            assert_storable(&String::from_utf8_lossy(opened.last().unwrap()));
+            // Members that nobody knows are passed over, and not stored.
+            assert_storable(&serde_json::to_string(&line).expect("JSON"));
         }
         match line {
             ArchiveLine::Event(event) => recorded.push(event),
