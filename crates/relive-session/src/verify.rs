@@ -58,7 +58,9 @@ impl Session {
 ///
 /// The first fault.
 pub fn check_created(created: &Created) -> Result<(), Refusal> {
-    if let Some(name) = &created.workflow_name {
+    // That of a fork is the name of its graph, which is bounded with the graph.
+    let is_of_graph = |name: &&String| created.graph.as_ref().is_some_and(|graph| graph.name == **name);
+    if let Some(name) = created.workflow_name.as_ref().filter(|name| !is_of_graph(name)) {
         validate::name("workflowName", name)?;
     }
     created.labels().check()?;
