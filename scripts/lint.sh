@@ -1,6 +1,6 @@
 #!/bin/sh
-# The TypeScript, the notes in changes/, deploy/, spelling, unused dependencies, and the licences, duplicates,
-# sources and advisories of dependencies.
+# The TypeScript, the notes in changes/, deploy/, the planted faults, spelling, unused dependencies, and the
+# licences, duplicates, sources and advisories of dependencies.
 #
 # The programs for spelling and dependencies are fetched once, into ./.tools, by the hashes in
 # scripts/lint-tools.txt. A check whose program is missing is skipped, and one line says so; with
@@ -71,10 +71,20 @@ lint_deploy() {
     sh scripts/deploy.sh files chart compose >.tools/deploy-checks
 }
 
+# The faults planted for the simulation still fit the sources.
+lint_faults() {
+    if ! command -v patch >/dev/null; then
+        skip 'patch is missing' 'the planted faults were' 'Install it (Debian: apt-get install patch).'
+        return
+    fi
+    sh scripts/simulate-faults.sh --check
+}
+
 mkdir -p .tools
 lint_typescript
 lint_notes
 lint_deploy
+lint_faults
 if install_tools; then
     PATH="$PWD/.tools/lint/bin:$PATH"
     check_with_tools

@@ -1,18 +1,21 @@
 //! Deciding commands on the staged state, ahead of the commit.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::live_session::Staged;
 use super::publication::RecordedFrame;
 use super::submission::{LeaseRenewal, Submission};
-use relive_session::{self, Recorded, Refusal, Revision, Session, Timestamp};
+use relive_session::{self, Command, Recorded, Refusal, Revision, Session, Timestamp};
 
 /// The decision on a submission, and the generation of the staged state that it was made on. A decision
 /// on an older generation is void: the submission has to be decided again.
 #[derive(Debug)]
 pub(super) enum Decision {
-    /// These events (possibly none) are to be written; they lead to `after`.
-    Events { generation: u64, events: Vec<Arc<RecordedFrame>>, after: Arc<Session> },
+    /// These events (possibly none) are to be written; they lead to revision `last`.
+    ///
+    /// `after` is the state there until the next command is staged, which changes it in place: a state for every
+    /// command in the queue would be a copy for each.
+    Events { generation: u64, events: Vec<Arc<RecordedFrame>>, last: Revision, after: Weak<Session> },
     /// The same command id was used before and was, or will be, answered with this revision.
     Duplicate { generation: u64, revision: Revision },
     /// An earlier attempt to write it, whose answer was lost, has taken effect and led to this revision.
@@ -42,8 +45,8 @@ impl Decision {
 
     /// The revision of the first event, and the one that the last leads to; `None` without events.
     pub fn revisions(&self) -> Option<(Revision, Revision)> {
-        let Self::Events { events, after, .. } = self else { return None };
-        Some((events.first()?.recorded().revision, after.revision))
+        let Self::Events { events, last, .. } = self else { return None };
+        Some((events.first()?.recorded().revision, *last))
     }
 }
 
@@ -68,39 +71,55 @@ impl Staged {
         {
             return Err(Refusal::RevisionConflict { expected, actual });
         }
-        let (events, after) = decide_all(&self.session, submission)?;
+        let events = self.advance(submission)?;
+        let last = self.session.revision;
         if let Some(command_id) = &submission.command_id {
-            self.recent.insert(Arc::clone(command_id), after.revision);
+            self.recent.insert(Arc::clone(command_id), last);
         }
-        self.session = Arc::clone(&after);
-        Ok(Decision::Events { generation, events, after })
+        Ok(Decision::Events { generation, events, last, after: Arc::downgrade(&self.session) })
     }
-}
 
-/// Each command is decided on the state that the ones before it lead to.
-fn decide_all(
-    session: &Arc<Session>,
-    submission: &Submission,
-) -> Result<(Vec<Arc<RecordedFrame>>, Arc<Session>), Refusal> {
-    // Times never decrease within a session, whatever the clock does.
-    let at = Timestamp::now().max(session.updated_at);
-    let mut events = Vec::with_capacity(submission.commands.len());
-    let mut after = Arc::clone(session);
-    let renewal = submission.renewal.map(LeaseRenewal::command);
-    let numbered = submission.commands.iter().enumerate().map(|(index, command)| (Some(index), command));
-    for (index, command) in renewal.iter().map(|command| (None, command)).chain(numbered) {
-        let decided = relive_session::decide_at(&after, command, at);
-        for event in decided.map_err(|refusal| submission.refusal_of(index, refusal))? {
-            let recorded =
-                Recorded { session_id: after.id, revision: after.revision + 1, at, by: submission.by.clone(), event };
+    /// Decides the commands, each on the state that the ones before it lead to. If one is refused, the staged state
+    /// stays as it was.
+    fn advance(&mut self, submission: &Submission) -> Result<Vec<Arc<RecordedFrame>>, Refusal> {
+        let renewal = submission.renewal.map(LeaseRenewal::command);
+        let numbered = submission.commands.iter().enumerate().map(|(index, command)| (Some(index), command));
+        let commands = renewal.iter().map(|command| (None, command)).chain(numbered);
+        // A single command changes nothing if it is refused, so that the state need not be copied for it.
+        let is_single = renewal.is_none() && submission.commands.len() == 1;
+        let before = (!is_single).then(|| Arc::clone(&self.session));
+        // Times never decrease within a session, whatever the clock does.
+        let at = Timestamp::now().max(self.session.updated_at);
+        let mut events = Vec::with_capacity(submission.commands.len());
+        for (index, command) in commands {
+            if let Err(refusal) = self.advance_by(command, at, submission, &mut events) {
+                if let Some(before) = before {
+                    self.session = before;
+                }
+                return Err(submission.refusal_of(index, refusal));
+            }
+        }
+        Ok(events)
+    }
+
+    fn advance_by(
+        &mut self,
+        command: &Command,
+        at: Timestamp,
+        submission: &Submission,
+        events: &mut Vec<Arc<RecordedFrame>>,
+    ) -> Result<(), Refusal> {
+        for event in relive_session::decide_at(&self.session, command, at)? {
+            let (session_id, revision) = (self.session.id, self.session.revision + 1);
+            let recorded = Recorded { session_id, revision, at, by: submission.by.clone(), event };
             // `decide` and `apply` agree, which a property test checks. If they did not, the command is
             // refused rather than a broken history written.
-            Arc::make_mut(&mut after).apply(&recorded).map_err(|error| {
+            Arc::make_mut(&mut self.session).apply(&recorded).map_err(|error| {
                 tracing::error!(%error, session_id = %recorded.session_id, "a decided event does not apply");
                 Refusal::Invalid { field: "command", problem: "could not be applied" }
             })?;
             events.push(Arc::new(RecordedFrame::new(recorded)));
         }
+        Ok(())
     }
-    Ok((events, after))
 }

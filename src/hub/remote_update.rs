@@ -22,8 +22,8 @@ pub(super) struct RemoteUpdate {
 }
 
 impl RemoteUpdate {
-    /// Applies the state, unless the lane has already reached it, or the session was deleted; returns whether it did. Whatever is staged
-    /// on an older state is void, and is decided again when it reaches the lane.
+    /// Applies the state, unless the lane has already reached it, or the session was deleted; returns whether it did.
+    /// Whatever is staged on an older state is void, and is decided again when it reaches the lane.
     pub fn apply(self) -> bool {
         let Self { live, session, mut events, done } = self;
         let head = live.revision();

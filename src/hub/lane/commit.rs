@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{FIRST_RETRY, LAST_RETRY, LOOKUP_TIMEOUT, Lane};
-use crate::hub::batch_plan::BatchPlan;
+use crate::hub::batch_plan::{BatchPlan, StatesAfter};
 use crate::hub::pending_command::{PendingCommand, UnknownWrite};
 use crate::spans::{Span, SpanKind};
 use crate::storage::{Batch, StorageError};
@@ -16,8 +16,9 @@ use relive_backoff::Backoff;
 const COMMIT: Duration = Duration::from_secs(6);
 
 impl Lane {
-    /// Writes one batch. Returns only when it is known whether the batch was written.
-    pub(super) async fn write(&mut self, entries: &mut [PendingCommand]) -> Result<(), StorageError> {
+    /// Writes one batch, and returns the states that it led to. Returns only when it is known whether the batch was
+    /// written.
+    pub(super) async fn write(&mut self, entries: &mut [PendingCommand]) -> Result<StatesAfter, StorageError> {
         // The wait is over.
         entries.iter_mut().for_each(|entry| entry.waiting = None);
         let id = self.next_batch;
@@ -34,7 +35,7 @@ impl Lane {
         outcome
     }
 
-    async fn write_as(&mut self, id: i64, entries: &[PendingCommand]) -> Result<(), StorageError> {
+    async fn write_as(&mut self, id: i64, entries: &[PendingCommand]) -> Result<StatesAfter, StorageError> {
         let plan = BatchPlan::of(entries);
         if !plan.are_dense() {
             tracing::error!("a batch does not follow the committed state; its commands are decided again");
@@ -42,7 +43,7 @@ impl Lane {
         }
         let batch = plan.batch(id, entries);
         if batch.projections.is_empty() {
-            return Ok(());
+            return Ok(StatesAfter::new());
         }
         let commits = spans_of(entries, &batch);
         let started = Instant::now();
@@ -63,7 +64,8 @@ impl Lane {
         }
         metrics::histogram!("relive_commit_seconds").record(started.elapsed().as_secs_f64());
         metrics::histogram!("relive_commit_events").record(batch.events.len() as f64);
-        outcome
+        drop(batch);
+        outcome.map(|()| plan.into_states())
     }
 
     async fn try_write(&mut self, batch: &Batch<'_>) -> Result<(), StorageError> {

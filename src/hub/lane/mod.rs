@@ -28,7 +28,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::backlog::Backlog;
-use super::batch_plan::{BatchPlan, SessionAdvance};
+use super::batch_plan::{BatchPlan, SessionAdvance, StatesAfter};
 use super::commit_fanout::CommitFanout;
 use super::decision::Decision;
 use super::error::HubError;
@@ -184,8 +184,8 @@ impl Lane {
                 return Ok(());
             }
             match self.write(&mut entries).await {
-                Ok(()) => {
-                    self.publish(entries);
+                Ok(states) => {
+                    self.publish(entries, &states);
                     return Ok(());
                 }
                 Err(StorageError::Fenced) => entries = self.decide_again(entries).await?,
@@ -235,23 +235,23 @@ impl Lane {
     }
 
     /// Publishes what was committed, then answers: a caller with an answer can read its effect.
-    fn publish(&mut self, entries: Vec<PendingCommand>) {
+    fn publish(&mut self, entries: Vec<PendingCommand>, states: &StatesAfter) {
         self.rows = (self.rows * 2).min(BATCH_ROWS);
         self.backoff.reset();
         self.backlog.record_success(entries.iter().map(|entry| entry.live.id()));
         for SessionAdvance { live, before, after, events, spans, .. } in
-            BatchPlan::of(&entries).by_session.into_values()
+            BatchPlan::leading_to(states, &entries).by_session.into_values()
         {
             let Some(after) = after else { continue };
             let broadcast = Broadcast::of(spans.into_iter().filter(|_| live.is_watched()));
-            live.publish_to(Arc::clone(after), events.into_iter().flatten().cloned(), broadcast);
-            self.fanout.committed(after);
-            self.keyframes.consider(&before, after);
+            live.publish_to(Arc::clone(&after), events.into_iter().flatten().cloned(), broadcast);
+            self.fanout.committed(&after);
+            self.keyframes.consider(&before, &after);
         }
         let mut command_metrics = CommandMetrics::default();
         for entry in entries {
             let receipt = match &entry.decision {
-                Decision::Events { after, .. } => Receipt { revision: after.revision, duplicate: false },
+                Decision::Events { last, .. } => Receipt { revision: *last, duplicate: false },
                 Decision::Duplicate { revision, .. } => Receipt { revision: *revision, duplicate: true },
                 Decision::Written { revision } => Receipt { revision: *revision, duplicate: false },
                 Decision::Refused { refusal, .. } => {

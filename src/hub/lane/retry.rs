@@ -1,11 +1,10 @@
 //! Recovery when a batch cannot be written as it is: after a lost race, and if one of its commands is at
 //! fault.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::{LOOKUP_TIMEOUT, Lane, Unwritten};
-use crate::hub::batch_plan::BatchPlan;
 use crate::hub::decision::Decision;
 use crate::hub::error::HubError;
 use crate::hub::live_session::LiveSession;
@@ -98,8 +97,8 @@ impl Lane {
     /// The sessions whose stored revision is not the expected one, or whose command ids were carried out
     /// elsewhere; and which entries were carried out already.
     async fn stale(&self, entries: &[PendingCommand]) -> Result<(StaleSessions, Settled), StorageError> {
-        let ids: Vec<SessionId> = BatchPlan::of(entries).by_session.into_keys().collect();
-        let versions = self.store.versions(&ids).await?;
+        let ids: BTreeSet<SessionId> = entries.iter().map(|entry| entry.live.id()).collect();
+        let versions = self.store.versions(&ids.into_iter().collect::<Vec<_>>()).await?;
         let command_ids = entries.iter().filter_map(|entry| match &entry.decision {
             Decision::Events { .. } => Some((entry.live.id(), Arc::clone(entry.submission.command_id.as_ref()?))),
             _ => None,
