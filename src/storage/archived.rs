@@ -10,6 +10,7 @@ use super::bigint::bigint;
 use super::families::children_of;
 use super::session_list::SessionFilter;
 use super::sessions::{SessionVersion, Summary};
+use super::webhooks::undispatched;
 use super::{Page, PageCursor, Storage, StorageError};
 use relive_session::{ProjectId, SessionId, SessionSummary, Timestamp};
 
@@ -169,6 +170,8 @@ impl Storage {
         file: &StoredFile,
     ) -> Result<Option<Vec<SessionId>>, StorageError> {
         let id = claim.session_id;
+        // What webhooks are sent is made of its history.
+        self.dispatch_session(id).await?;
         let mut transaction = self.pool.long_running().begin().await?;
         // Locked first: nothing can be added to it afterwards, and the session stays in the list.
         let mut held = QueryBuilder::new("SELECT id FROM sessions");
@@ -181,6 +184,9 @@ impl Storage {
         let held = held.build().persistent(false);
         if transaction.run(async |connection| held.fetch_optional(connection).await).await?.is_none() {
             return Ok(None);
+        }
+        if !undispatched(&mut transaction, &[id]).await?.is_empty() {
+            return Err(StorageError::Cancelled);
         }
         let memories = sqlx::query_scalar(MEMORIES).bind(id.0);
         let memories: String = transaction.run(async |connection| memories.fetch_one(connection).await).await?;

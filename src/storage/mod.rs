@@ -107,9 +107,7 @@ pub use setup::SetupError;
 pub use statistics::{Grouping, Recount, RunBucket, RunPeriod, Width};
 use tasks::Tasks;
 pub use usage::{FamilyUsage, SummedBy, UsageRow, UsageSum};
-pub use webhooks::{
-    AttemptRecord, DueDelivery, NewDelivery, OutboxBatch, OutboxEvent, SubscribedWebhook, WebhookChange, WebhookTarget,
-};
+pub use webhooks::{AttemptRecord, DueDelivery, WebhookChange, WebhookTarget};
 pub use writer::Writer;
 
 /// The schema, embedded in the binary. Every migration has a reversal.

@@ -14,6 +14,7 @@ use super::bigint::bigint;
 use super::columns::json;
 use super::families::{children_of, enter_family};
 use super::session_list::SessionFilter;
+use super::webhooks::undispatched;
 use super::{Storage, StorageError};
 use relive_session::{
     NodeCounts, NodeId, ProjectId, Recorded, Revision, Session, SessionId, SessionIdentity, SessionStatus,
@@ -152,6 +153,24 @@ pub struct GroupInDoubt {
     pub sessions: Vec<SessionSummary>,
 }
 
+/// How often a deletion begins again because webhooks were to be told of something new.
+const DELETIONS: usize = 10;
+
+enum Deletion {
+    /// With the children that it had.
+    Deleted(Vec<SessionId>),
+    NotThere,
+    /// Webhooks have not been told of everything yet.
+    Undispatched,
+}
+
+enum GroupDeletion {
+    Deleted,
+    NotThere,
+    /// Webhooks have not been told of everything of these sessions yet.
+    Undispatched(Vec<SessionId>),
+}
+
 impl Storage {
     /// Stores a new session with its first event.
     ///
@@ -199,12 +218,29 @@ impl Storage {
         self.delete_if(id, of, Some(list)).await
     }
 
+    /// Webhooks are told first of what they have not been told yet: what they are sent is made of the session's history.
     async fn delete_if(
         &self,
         id: SessionId,
         of: SessionIdentity,
         list: Option<&SessionFilter>,
     ) -> Result<Option<Vec<SessionId>>, StorageError> {
+        for _ in 0..DELETIONS {
+            match self.try_delete(id, of, list).await? {
+                Deletion::Deleted(children) => return Ok(Some(children)),
+                Deletion::NotThere => return Ok(None),
+                Deletion::Undispatched => self.dispatch_session(id).await?,
+            }
+        }
+        Err(StorageError::Cancelled)
+    }
+
+    async fn try_delete(
+        &self,
+        id: SessionId,
+        of: SessionIdentity,
+        list: Option<&SessionFilter>,
+    ) -> Result<Deletion, StorageError> {
         let mut transaction = self.pool.long_running().begin().await?;
         // Locked first: no child can be added afterwards, and the session stays in the list.
         let mut held = QueryBuilder::new("SELECT id FROM sessions");
@@ -217,13 +253,16 @@ impl Storage {
         held.push(" FOR UPDATE");
         let held = held.build().persistent(list.is_none());
         if transaction.run(async |connection| held.fetch_optional(connection).await).await?.is_none() {
-            return Ok(None);
+            return Ok(Deletion::NotThere);
+        }
+        if !undispatched(&mut transaction, &[id]).await?.is_empty() {
+            return Ok(Deletion::Undispatched);
         }
         let children = transaction.run(async |connection| children_of(connection, id).await).await?;
         let delete = sqlx::query("DELETE FROM sessions WHERE id = $1").bind(id.0);
         transaction.run(async |connection| delete.execute(connection).await).await?;
         transaction.commit().await?;
-        Ok(Some(children))
+        Ok(Deletion::Deleted(children))
     }
 
     /// The ids of the sessions of a project's group.
@@ -248,10 +287,32 @@ impl Storage {
         group_id: Uuid,
     ) -> Result<Option<Vec<SessionSummary>>, GroupInDoubt> {
         let mut sessions = Vec::new();
-        match self.delete_held_group(project, group_id, &mut sessions).await {
+        match self.delete_told_group(project, group_id, &mut sessions).await {
             Ok(existed) => Ok(existed.then_some(sessions)),
             Err(error) => Err(GroupInDoubt { error, sessions }),
         }
+    }
+
+    async fn delete_told_group(
+        &self,
+        project: &ProjectId,
+        group_id: Uuid,
+        sessions: &mut Vec<SessionSummary>,
+    ) -> Result<bool, StorageError> {
+        for _ in 0..DELETIONS {
+            sessions.clear();
+            match self.delete_held_group(project, group_id, sessions).await? {
+                GroupDeletion::Deleted => return Ok(true),
+                GroupDeletion::NotThere => return Ok(false),
+                GroupDeletion::Undispatched(unsent) => {
+                    for id in unsent {
+                        self.dispatch_session(id).await?;
+                    }
+                }
+            }
+        }
+        sessions.clear();
+        Err(StorageError::Cancelled)
     }
 
     async fn delete_held_group(
@@ -259,23 +320,28 @@ impl Storage {
         project: &ProjectId,
         group_id: Uuid,
         sessions: &mut Vec<SessionSummary>,
-    ) -> Result<bool, StorageError> {
+    ) -> Result<GroupDeletion, StorageError> {
         let mut transaction = self.pool.long_running().begin().await?;
         let held = sqlx::query("SELECT FROM groups WHERE id = $1 AND project_id = $2 FOR UPDATE")
             .bind(group_id)
             .bind(project.as_str());
         if transaction.run(async |connection| held.fetch_optional(connection).await).await?.is_none() {
-            return Ok(false);
+            return Ok(GroupDeletion::NotThere);
         }
         let mut query = QueryBuilder::new(SUMMARY);
         query.push(" WHERE group_id = ").push_bind(group_id);
         let rows: Vec<Summary> =
             transaction.run(async |connection| query.build_query_as().fetch_all(connection).await).await?;
         sessions.extend(rows.into_iter().map(|Summary(summary)| summary));
+        let ids: Vec<SessionId> = sessions.iter().map(|summary| summary.id).collect();
+        let unsent = undispatched(&mut transaction, &ids).await?;
+        if !unsent.is_empty() {
+            return Ok(GroupDeletion::Undispatched(unsent));
+        }
         let delete = sqlx::query("DELETE FROM groups WHERE id = $1").bind(group_id);
         transaction.run(async |connection| delete.execute(connection).await).await?;
         transaction.commit().await?;
-        Ok(true)
+        Ok(GroupDeletion::Deleted)
     }
 
     /// The stored versions of sessions; those that do not exist are left out.

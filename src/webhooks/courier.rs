@@ -177,7 +177,7 @@ fn answered(response: Response, took: Duration) -> Attempt {
     let status = response.status();
     let error = match status {
         _ if status.is_success() => None,
-        StatusCode::GONE => Some("the receiver is gone (410): the webhook was disabled".to_owned()),
+        StatusCode::GONE => Some("the receiver is gone (410)".to_owned()),
         _ if status.is_redirection() => Some(format!("redirects are not followed ({})", status.as_u16())),
         _ => Some(format!("the receiver answered with {}", status.as_u16())),
     };

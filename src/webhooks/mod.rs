@@ -1,16 +1,14 @@
 //! Webhooks: telling addresses of events, by POST, as [Standard Webhooks](https://www.standardwebhooks.com) has it.
 //!
 //! ```text
-//! webhook_outbox ─▶ Dispatcher ─▶ webhook_deliveries ─▶ sender of one webhook ─▶ Courier ─▶ receiver
+//! webhook_outbox ─▶ webhook_deliveries ─▶ sender of one webhook ─▶ Courier ─▶ receiver
 //! ```
 //!
 //! The rows of the outbox are written by the commits of the events. One server at a time makes deliveries of them; then
 //! each webhook is served by the one server that holds its lease. A delivery is sent until it is answered with a 2xx, or
 //! has failed for the last time; whatever ends in between begins again with the attempt.
 
-mod body;
 mod courier;
-mod dispatcher;
 mod retries;
 mod secret;
 mod sender;

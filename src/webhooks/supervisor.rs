@@ -11,7 +11,6 @@ use uuid::Uuid;
 
 use super::KEPT;
 use super::courier::Courier;
-use super::dispatcher::dispatch;
 use super::sender::{LEASE, Senders};
 use crate::storage::{Storage, StorageError};
 
@@ -92,7 +91,7 @@ impl Supervisor {
     }
 
     async fn round(&mut self) -> Result<(), StorageError> {
-        while !self.shared.stop.is_cancelled() && dispatch(&self.shared.storage).await? {}
+        while !self.shared.stop.is_cancelled() && self.shared.storage.dispatch_outbox().await? {}
         self.tell.send_replace(());
         self.claim().await?;
         if Instant::now() >= self.upkeep_at {

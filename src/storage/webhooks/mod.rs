@@ -4,7 +4,9 @@
 //! commit of an event ─▶ webhook_outbox ─▶ webhook_deliveries ─▶ attempts, by the server with the webhook's lease
 //! ```
 
+mod body;
 mod deliveries;
+mod dispatch;
 mod leases;
 mod outbox;
 mod secrets;
@@ -20,8 +22,7 @@ use relive_session::{ProjectId, SessionId, Timestamp, Webhook, WebhookFields, We
 
 pub use deliveries::{AttemptRecord, DueDelivery};
 pub use leases::WebhookTarget;
-pub(super) use outbox::noticed;
-pub use outbox::{NewDelivery, OutboxBatch, OutboxEvent, SubscribedWebhook};
+pub(super) use outbox::{noticed, undispatched};
 
 /// Webhooks of a project at most: each event is compared with all of them.
 const WEBHOOKS: i64 = 100;

@@ -3,7 +3,8 @@
 //! The commit of an event writes its row, if a webhook of the project asks for its type at that time. One server at a
 //! time takes rows, oldest first, and replaces them by deliveries in one transaction; so an event becomes deliveries
 //! exactly once, and those of one session in the order of their revisions: a revision is committed after the one
-//! before it, and never has an earlier time.
+//! before it, and never has an earlier time. Whoever deletes a session does so before with what there is of it: what is
+//! sent is made of its history.
 
 use std::collections::HashSet;
 
@@ -50,7 +51,6 @@ pub struct SubscribedWebhook {
 /// A delivery to be stored. It is due at once.
 #[derive(Clone, Debug)]
 pub struct NewDelivery {
-    pub id: Uuid,
     pub webhook_id: Uuid,
     pub kind: WebhookType,
     pub session_id: SessionId,
@@ -148,9 +148,40 @@ fn read_subscribed(row: &PgRow) -> sqlx::Result<SubscribedWebhook> {
     })
 }
 
+/// Types of a newer version are for servers of that version.
+fn known_types() -> Vec<&'static str> {
+    WebhookType::ALL.iter().map(|kind| kind.as_str()).collect()
+}
+
+/// The webhooks of the projects of events.
+const SUBSCRIBED: &str = "SELECT id, project_id, types, group_id, workflow_id, tag FROM webhooks
+     WHERE project_id = ANY ($1) AND enabled ORDER BY id";
+
+fn projects_of(events: &[OutboxEvent]) -> Vec<String> {
+    events.iter().map(|event| event.project.to_string()).collect::<HashSet<_>>().into_iter().collect()
+}
+
+fn read_events(rows: &[PgRow]) -> sqlx::Result<Vec<OutboxEvent>> {
+    rows.iter().filter_map(|row| read_event(row).transpose()).collect()
+}
+
+/// Those of the sessions that have events in the outbox. While their rows are locked, no more are added.
+pub(in crate::storage) async fn undispatched(
+    transaction: &mut Transaction,
+    sessions: &[SessionId],
+) -> Result<Vec<SessionId>, StorageError> {
+    let unsent = sqlx::query_scalar(
+        "SELECT DISTINCT session_id FROM webhook_outbox WHERE session_id = ANY ($1) AND type = ANY ($2)",
+    )
+    .bind(sessions.iter().map(|id| id.0).collect::<Vec<_>>())
+    .bind(known_types());
+    let unsent: Vec<Uuid> = transaction.run(async |connection| unsent.fetch_all(connection).await).await?;
+    Ok(unsent.into_iter().map(SessionId).collect())
+}
+
 impl Storage {
     /// Takes up to `limit` events from the outbox, the oldest; `None` if it is empty, or another server is taking some.
-    pub async fn take_outbox(&self, limit: u32) -> Result<Option<OutboxBatch>, StorageError> {
+    pub(super) async fn take_outbox(&self, limit: u32) -> Result<Option<OutboxBatch>, StorageError> {
         let is_filled = "SELECT EXISTS (SELECT FROM webhook_outbox)";
         if !sqlx::query_scalar(is_filled).fetch_one(&self.pool).await? {
             return Ok(None);
@@ -160,60 +191,106 @@ impl Storage {
         if !transaction.run(async |connection| lock.fetch_one(connection).await).await? {
             return Ok(None);
         }
-        // Types of a newer version are for servers of that version.
-        let known: Vec<&str> = WebhookType::ALL.iter().map(|kind| kind.as_str()).collect();
         let rows = sqlx::query(
             "SELECT at, session_id, revision, project_id, type, node_id FROM webhook_outbox
              WHERE type = ANY ($1) ORDER BY at, session_id, revision LIMIT $2",
         )
-        .bind(known)
+        .bind(known_types())
         .bind(i64::from(limit));
         let rows = transaction.run(async |connection| rows.fetch_all(connection).await).await?;
-        let events = rows.iter().map(read_event).collect::<sqlx::Result<Vec<_>>>()?;
-        let events: Vec<OutboxEvent> = events.into_iter().flatten().collect();
-        let projects: HashSet<String> = events.iter().map(|event| event.project.to_string()).collect();
-        let webhooks = sqlx::query(
-            "SELECT id, project_id, types, group_id, workflow_id, tag FROM webhooks
-             WHERE project_id = ANY ($1) AND enabled",
-        )
-        .bind(projects.into_iter().collect::<Vec<_>>());
+        let events = read_events(&rows)?;
+        let webhooks = sqlx::query(SUBSCRIBED).bind(projects_of(&events));
         let webhooks = transaction.run(async |connection| webhooks.fetch_all(connection).await).await?;
         let webhooks = webhooks.iter().map(read_subscribed).collect::<sqlx::Result<_>>()?;
         Ok(Some(OutboxBatch { transaction, events, webhooks }))
+    }
+
+    /// Up to `limit` events of a session that are in the outbox, the oldest, and the webhooks of its project.
+    pub(super) async fn outbox_of(
+        &self,
+        session: SessionId,
+        limit: u32,
+    ) -> Result<(Vec<OutboxEvent>, Vec<SubscribedWebhook>), StorageError> {
+        let rows = sqlx::query(
+            "SELECT at, session_id, revision, project_id, type, node_id FROM webhook_outbox
+             WHERE session_id = $1 AND type = ANY ($2) ORDER BY at, revision LIMIT $3",
+        )
+        .bind(session.0)
+        .bind(known_types())
+        .bind(i64::from(limit))
+        .fetch_all(&self.pool)
+        .await?;
+        let events = read_events(&rows)?;
+        let webhooks = sqlx::query(SUBSCRIBED).bind(projects_of(&events)).fetch_all(&self.pool).await?;
+        Ok((events, webhooks.iter().map(read_subscribed).collect::<sqlx::Result<_>>()?))
+    }
+
+    /// Replaces events by deliveries, as [`OutboxBatch::complete`] does.
+    pub(super) async fn complete_outbox(
+        &self,
+        events: &[OutboxEvent],
+        deliveries: &[NewDelivery],
+        now: Timestamp,
+    ) -> Result<(), StorageError> {
+        let mut transaction = self.pool.begin().await?;
+        replace(&mut transaction, events, deliveries, now).await?;
+        transaction.commit().await?;
+        // The sender looks for what is due.
+        self.outbox.notify_one();
+        Ok(())
     }
 }
 
 impl OutboxBatch {
     /// Replaces the events by deliveries. Those of webhooks that were deleted meanwhile are left out.
     pub async fn complete(mut self, deliveries: &[NewDelivery], now: Timestamp) -> Result<(), StorageError> {
-        let insert = sqlx::query(
-            "INSERT INTO webhook_deliveries (id, webhook_id, type, session_id, revision, event_at, body, status,
-                 next_attempt_at, created_at)
-             SELECT d.id, d.webhook_id, d.type, d.session_id, d.revision, d.event_at, d.body, 'pending',
-                 clock_timestamp(), $8
-             FROM UNNEST($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::bigint[], $6::timestamptz[], $7::text[])
-                 AS d (id, webhook_id, type, session_id, revision, event_at, body)
-             JOIN webhooks ON webhooks.id = d.webhook_id
-             ON CONFLICT DO NOTHING",
-        )
-        .bind(deliveries.iter().map(|delivery| delivery.id).collect::<Vec<_>>())
-        .bind(deliveries.iter().map(|delivery| delivery.webhook_id).collect::<Vec<_>>())
-        .bind(deliveries.iter().map(|delivery| delivery.kind.as_str()).collect::<Vec<_>>())
-        .bind(deliveries.iter().map(|delivery| delivery.session_id.0).collect::<Vec<_>>())
-        .bind(deliveries.iter().map(|delivery| bigint(delivery.revision)).collect::<Vec<_>>())
-        .bind(deliveries.iter().map(|delivery| delivery.at.as_datetime()).collect::<Vec<DateTime<Utc>>>())
-        .bind(deliveries.iter().map(|delivery| delivery.body.as_str()).collect::<Vec<_>>())
-        .bind(now.as_datetime());
-        self.transaction.run(async |connection| insert.execute(connection).await).await?;
-        let delete = sqlx::query(
-            "DELETE FROM webhook_outbox AS o USING UNNEST($1::timestamptz[], $2::uuid[], $3::bigint[])
-                 AS taken (at, session_id, revision)
-             WHERE o.at = taken.at AND o.session_id = taken.session_id AND o.revision = taken.revision",
-        )
-        .bind(self.events.iter().map(|event| event.at.as_datetime()).collect::<Vec<DateTime<Utc>>>())
-        .bind(self.events.iter().map(|event| event.session_id.0).collect::<Vec<_>>())
-        .bind(self.events.iter().map(|event| bigint(event.revision)).collect::<Vec<_>>());
-        self.transaction.run(async |connection| delete.execute(connection).await).await?;
+        replace(&mut self.transaction, &self.events, deliveries, now).await?;
         Ok(self.transaction.commit().await?)
     }
+}
+
+/// Rows are inserted and deleted in the order of the events: two that replace the same events wait for each other, and
+/// the second finds that nothing is left to do.
+async fn replace(
+    transaction: &mut Transaction,
+    events: &[OutboxEvent],
+    deliveries: &[NewDelivery],
+    now: Timestamp,
+) -> Result<(), StorageError> {
+    let insert = sqlx::query(
+        "INSERT INTO webhook_deliveries (id, webhook_id, type, session_id, revision, event_at, body, status,
+             next_attempt_at, created_at)
+         SELECT d.id, d.webhook_id, d.type, d.session_id, d.revision, d.event_at, d.body, 'pending',
+             clock_timestamp(), $8
+         FROM UNNEST($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::bigint[], $6::timestamptz[], $7::text[])
+             AS d (id, webhook_id, type, session_id, revision, event_at, body)
+         JOIN webhooks ON webhooks.id = d.webhook_id
+         ORDER BY d.event_at, d.session_id, d.revision, d.webhook_id
+         ON CONFLICT DO NOTHING",
+    )
+    // Ids in the order of the events: by them deliveries are listed.
+    .bind(deliveries.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>())
+    .bind(deliveries.iter().map(|delivery| delivery.webhook_id).collect::<Vec<_>>())
+    .bind(deliveries.iter().map(|delivery| delivery.kind.as_str()).collect::<Vec<_>>())
+    .bind(deliveries.iter().map(|delivery| delivery.session_id.0).collect::<Vec<_>>())
+    .bind(deliveries.iter().map(|delivery| bigint(delivery.revision)).collect::<Vec<_>>())
+    .bind(deliveries.iter().map(|delivery| delivery.at.as_datetime()).collect::<Vec<DateTime<Utc>>>())
+    .bind(deliveries.iter().map(|delivery| delivery.body.as_str()).collect::<Vec<_>>())
+    .bind(now.as_datetime());
+    transaction.run(async |connection| insert.execute(connection).await).await?;
+    let delete = sqlx::query(
+        "WITH taken AS (
+             SELECT o.at, o.session_id, o.revision FROM webhook_outbox AS o
+             JOIN UNNEST($1::timestamptz[], $2::uuid[], $3::bigint[]) AS e (at, session_id, revision)
+                 USING (at, session_id, revision)
+             ORDER BY o.at, o.session_id, o.revision FOR UPDATE OF o
+         )
+         DELETE FROM webhook_outbox AS o USING taken
+         WHERE o.at = taken.at AND o.session_id = taken.session_id AND o.revision = taken.revision",
+    )
+    .bind(events.iter().map(|event| event.at.as_datetime()).collect::<Vec<DateTime<Utc>>>())
+    .bind(events.iter().map(|event| event.session_id.0).collect::<Vec<_>>())
+    .bind(events.iter().map(|event| bigint(event.revision)).collect::<Vec<_>>());
+    transaction.run(async |connection| delete.execute(connection).await).await?;
+    Ok(())
 }

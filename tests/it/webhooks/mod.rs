@@ -1,6 +1,7 @@
 //! Webhooks: what receivers are told, in which order, and that nothing is lost.
 
 mod api;
+mod deletion;
 mod filters;
 mod kill;
 mod order;

@@ -3,7 +3,8 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::storage::{OutboxEvent, Storage, StorageError};
+use super::outbox::OutboxEvent;
+use crate::storage::{Storage, StorageError};
 use relive_session::{Event, Node, NodeStateSnapshot, Revision, Session, SessionSummary, Timestamp, WebhookType};
 
 /// The body, in the form of Standard Webhooks.

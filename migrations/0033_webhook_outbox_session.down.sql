@@ -1,0 +1,1 @@
+DROP INDEX idx_webhook_outbox_session;
