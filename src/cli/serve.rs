@@ -1,6 +1,6 @@
 //! `relive serve`.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -40,12 +40,10 @@ async fn serve(config: ServeConfig) -> Result<(), ServeError> {
     // Before anything is started, so that a signal during the start is not lost.
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Signals)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Signals)?;
+    let hangup = signal(SignalKind::hangup()).map_err(ServeError::Signals)?;
     let listener = listen(&config).await?;
     let server = Server::prepare(listener, &config).await?;
-    if let Some(certificate) = server.certificate() {
-        let hangup = signal(SignalKind::hangup()).map_err(ServeError::Signals)?;
-        tokio::spawn(renew(certificate.clone(), hangup));
-    }
+    let hung_up = hung_up(hangup, server.certificate().cloned());
     server.log_start(&config).await;
     // Standard output may be closed; the server runs nevertheless.
     let mut stdout = std::io::stdout();
@@ -66,15 +64,23 @@ async fn serve(config: ServeConfig) -> Result<(), ServeError> {
             tokio::select! {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
+                () = hung_up => {}
             }
         })
         .await;
     Ok(())
 }
 
-/// Reads the certificate again at each SIGHUP.
-async fn renew(certificate: Certificate, mut hangup: Signal) {
+/// Reads the certificate again at each SIGHUP. Without one, ends when the terminal that the server was started in is
+/// closed; a server without a terminal goes on.
+async fn hung_up(mut hangup: Signal, certificate: Option<Certificate>) {
+    let has_terminal = std::io::stdin().is_terminal();
     while hangup.recv().await.is_some() {
-        certificate.reload_and_log();
+        match &certificate {
+            Some(certificate) => certificate.reload_and_log(),
+            None if has_terminal => return,
+            None => tracing::info!("SIGHUP: there is no certificate to read again"),
+        }
     }
+    std::future::pending().await
 }

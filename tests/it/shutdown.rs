@@ -6,7 +6,7 @@ use reqwest::Client;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::harness::{Database, ServerProcess, Socket, TestServer, context};
+use crate::harness::{Database, ServerProcess, Socket, TestServer, context, eventually};
 
 async fn post(server: &ServerProcess, path: &str, body: Value) -> Value {
     let url = format!("http://{}{path}", server.address);
@@ -37,6 +37,21 @@ async fn viewers_are_told_that_the_server_restarts() {
     }
     let server = TestServer::start_on(stopping.await.expect("stopped"), |_| {}).await;
     assert_eq!(server.session(&id).await["status"], "running", "a session outlives its server");
+}
+
+/// A service manager sends it to have certificates read again, also where there are none.
+#[tokio::test]
+async fn a_hangup_without_a_certificate_ends_nothing() {
+    let database = Database::create().await;
+    let (url, directory) = (database.url(), tempfile::tempdir().expect("a directory"));
+    let log = directory.path().join("log");
+    let settings = [("DATABASE_URL", &*url), ("RELIVE_EMBEDDING_DIM", "8"), ("RELIVE_LOG", "info")];
+    let server = ServerProcess::start_logging(&settings, std::fs::File::create(&log).expect("a file")).await;
+    server.signal(Signal::SIGHUP);
+    let is_logged = || std::fs::read_to_string(&log).expect("a log").contains("there is no certificate to read again");
+    eventually("it is logged", async || is_logged()).await;
+    post(&server, "/api/v1/sessions", json!({})).await;
+    assert_eq!(server.terminate().await, Some(0));
 }
 
 /// Commands are under way when the signal comes. Whatever was acknowledged is there afterwards, and nothing
