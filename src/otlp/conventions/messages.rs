@@ -32,6 +32,8 @@ pub(super) fn of(span: &TraceSpan) -> Vec<SpanMessage> {
         .or_else(|| indexed(attributes, "gen_ai.prompt"))
         .or_else(|| structured(attributes, "gen_ai.prompt"))
         .unwrap_or_else(|| events(span, |name| name != "gen_ai.choice"));
+    // With the rest of the beginning of a conversation: every call repeats them.
+    asked.splice(0..0, instructions(attributes));
     let mut answered = structured(attributes, "gen_ai.output.messages")
         .or_else(|| details(span, "gen_ai.output.messages"))
         .or_else(|| openinference(attributes, "llm.output_messages"))
@@ -99,6 +101,12 @@ fn structured(attributes: &Attributes, name: &str) -> Option<Vec<SpanMessage>> {
     }
 }
 
+/// `gen_ai.system_instructions`: the parts of a message, or a text.
+fn instructions(attributes: &Attributes) -> Vec<SpanMessage> {
+    let Some(parts) = attributes.get("gen_ai.system_instructions") else { return Vec::new() };
+    of_parts("system", &parsed(parts))
+}
+
 /// The same, in the event that has the details of a call.
 fn details(span: &TraceSpan, name: &str) -> Option<Vec<SpanMessage>> {
     let is_of_call = |event: &&crate::otlp::span::SpanEvent| event.name == "gen_ai.client.inference.operation.details";
@@ -106,21 +114,28 @@ fn details(span: &TraceSpan, name: &str) -> Option<Vec<SpanMessage>> {
 }
 
 fn message(message: &Value) -> Vec<SpanMessage> {
-    let role = role(message["role"].as_str().unwrap_or_default());
-    let parts = message.get("parts").or_else(|| message.get("content"));
-    let mut whole = SpanMessage::new(role, String::new());
-    let mut apart = Vec::new();
-    match parts {
-        Some(Value::Array(parts)) => parts.iter().for_each(|part| add_part(&mut whole, &mut apart, part)),
-        Some(Value::Null) | None => {}
-        Some(other) => whole = SpanMessage::new(role, text(other)),
-    }
+    let parts = message.get("parts").or_else(|| message.get("content")).unwrap_or(&Value::Null);
+    let mut messages = of_parts(message["role"].as_str().unwrap_or_default(), parts);
+    let Some(whole) = messages.last_mut() else { return messages };
     for call in message["tool_calls"].as_array().into_iter().flatten() {
         let function = call.get("function").unwrap_or(call);
         whole.call(call.get("id"), function.get("name"), function.get("arguments"));
     }
     if let Some(id) = message.get("tool_call_id").and_then(Value::as_str) {
         whole.tool_call_id = Some(cut(id.to_owned(), limits::NODE_ID_BYTES));
+    }
+    messages
+}
+
+/// What is said in a list of parts, or in a text: the message itself comes last.
+fn of_parts(said_by: &str, parts: &Value) -> Vec<SpanMessage> {
+    let role = role(said_by);
+    let mut whole = SpanMessage::new(role, String::new());
+    let mut apart = Vec::new();
+    match parts {
+        Value::Array(parts) => parts.iter().for_each(|part| add_part(&mut whole, &mut apart, part)),
+        Value::Null => {}
+        other => whole = SpanMessage::new(role, text(other)),
     }
     apart.push(whole);
     apart
@@ -131,9 +146,10 @@ fn add_part(whole: &mut SpanMessage, apart: &mut Vec<SpanMessage>, part: &Value)
     let said = part.get("content").or_else(|| part.get("text")).map(text);
     match part["type"].as_str().unwrap_or("text") {
         "text" => {
-            let said = said.unwrap_or_default();
-            if whole.text.len() + said.len() <= limits::CONTENT_BYTES {
-                whole.text.push_str(&said);
+            whole.text.push_str(&said.unwrap_or_default());
+            whole.text = cut(std::mem::take(&mut whole.text), limits::CONTENT_BYTES);
+            if let Some(call) = part.get("toolUse") {
+                whole.call(call.get("toolUseId"), call.get("name"), call.get("input"));
             }
         }
         "reasoning" | "thinking" => {
@@ -195,12 +211,20 @@ fn events(span: &TraceSpan, is_wanted: impl Fn(&str) -> bool) -> Vec<SpanMessage
         let word = event.name.strip_prefix("gen_ai.")?;
         let said_by = if word == "choice" { "assistant" } else { word.strip_suffix(".message")? };
         let attributes = &event.attributes;
-        let said = attributes.get("content").or_else(|| attributes.get("gen_ai.event.content")).map(text);
-        let mut message = SpanMessage::new(role(said_by), said.unwrap_or_default());
-        message.tool_call_id = word_of(attributes, "id").filter(|_| message.role == MessageRole::Tool);
-        Some(message)
+        let said = ["content", "message", "gen_ai.event.content"].iter().find_map(|name| attributes.get(*name));
+        // Some send a text, others the parts of a message as JSON.
+        let parts = said.map(parsed).filter(|said| is_parts(said)).or_else(|| said.cloned()).unwrap_or_default();
+        let mut messages = of_parts(said_by, &parts);
+        if let Some(message) = messages.last_mut() {
+            message.tool_call_id = word_of(attributes, "id").filter(|_| message.role == MessageRole::Tool);
+        }
+        Some(messages)
     };
-    span.events.iter().filter(|event| is_wanted(&event.name)).filter_map(of).collect()
+    span.events.iter().filter(|event| is_wanted(&event.name)).filter_map(of).flatten().collect()
+}
+
+fn is_parts(said: &Value) -> bool {
+    said.as_array().is_some_and(|parts| !parts.is_empty() && parts.iter().all(Value::is_object))
 }
 
 fn word_of(attributes: &Attributes, name: &str) -> Option<String> {
@@ -279,6 +303,52 @@ mod tests {
             let messages = of(&span(attributes.clone()));
             assert_eq!(said(&messages), [(MessageRole::User, "ask"), (MessageRole::Agent, "answer")], "{attributes}");
             assert_eq!(messages[1].tool_calls, std::slice::from_ref(&call), "{attributes}");
+        }
+    }
+
+    #[test]
+    fn long_texts_are_cut_and_not_left_out() {
+        let long = "x".repeat(limits::CONTENT_BYTES + 1);
+        let answered = json!([{"role": "assistant", "parts": [{"type": "text", "content": long}]}]);
+        let messages = of(&span(json!({"gen_ai.output.messages": answered})));
+        assert_eq!(messages.len(), 1);
+        assert!(messages[0].text.starts_with("xxx") && messages[0].text.ends_with("(cut off)"));
+        assert!(messages[0].text.len() <= limits::CONTENT_BYTES);
+    }
+
+    #[test]
+    fn instructions_are_shown_with_the_beginning_of_a_conversation() {
+        let instructions = json!([{"type": "text", "content": "be brief"}]);
+        let beginning = json!([{"role": "user", "parts": [{"type": "text", "content": "hi"}]}]);
+        for given in [instructions.clone(), json!(instructions.to_string()), json!("be brief")] {
+            let messages =
+                of(&span(json!({"gen_ai.system_instructions": given, "gen_ai.input.messages": beginning.clone()})));
+            assert_eq!(said(&messages), [(MessageRole::System, "be brief"), (MessageRole::User, "hi")], "{given}");
+        }
+        let later = json!([{"role": "user", "content": "hi"}, {"role": "assistant", "content": "?"},
+            {"role": "user", "content": "go"}]);
+        let messages = of(&span(json!({"gen_ai.system_instructions": instructions, "gen_ai.input.messages": later})));
+        assert_eq!(said(&messages), [(MessageRole::User, "go")]);
+    }
+
+    #[test]
+    fn events_with_texts_and_with_parts() {
+        let event = |name: &str, attributes: Value| crate::otlp::span::SpanEvent {
+            name: name.to_owned(),
+            at: None,
+            attributes: attributes.as_object().expect("an object").clone(),
+        };
+        let parts = json!([{"text": "four"}, {"toolUse": {"toolUseId": "c", "name": "add", "input": {"a": 1}}}]);
+        for (asked, answered) in [
+            (json!({"content": "2 + 2"}), json!({"content": "four"})),
+            (json!({"content": "[{\"text\": \"2 + 2\"}]"}), json!({"finish_reason": "end_turn", "message": "four"})),
+            (json!({"content": [{"text": "2 + 2"}]}), json!({"message": parts.to_string()})),
+        ] {
+            let mut span = span(json!({}));
+            span.events = vec![event("gen_ai.user.message", asked), event("gen_ai.choice", answered.clone())];
+            let messages = of(&span);
+            assert_eq!(said(&messages), [(MessageRole::User, "2 + 2"), (MessageRole::Agent, "four")], "{answered}");
+            assert_eq!(messages[1].tool_calls.len(), usize::from(answered.to_string().contains("toolUse")));
         }
     }
 
