@@ -109,6 +109,7 @@ pub async fn commands(
         (status = 200, description = "Done", body = CommandReceipt),
         (status = 404, description = "No such session", body = Problem),
         (status = 409, description = "Not allowed in this state", body = Problem),
+        (status = 422, description = "The built-in engine cannot run the graph", body = Problem),
     ))]
 pub async fn control(
     api: Api,
@@ -146,6 +147,7 @@ pub async fn update_node(
         (status = 200, description = "Recorded", body = CommandReceipt),
         (status = 404, description = "No such session", body = Problem),
         (status = 409, description = "The node is not waiting, or has a signal already", body = Problem),
+        (status = 422, description = "No such node", body = Problem),
     ))]
 pub async fn signal(
     api: Api,
@@ -164,6 +166,7 @@ pub async fn signal(
         (status = 200, description = "Recorded", body = CommandReceipt),
         (status = 404, description = "No such session", body = Problem),
         (status = 409, description = "The node is not waiting, or has been reviewed already", body = Problem),
+        (status = 422, description = "No such node", body = Problem),
     ))]
 pub async fn review(
     api: Api,

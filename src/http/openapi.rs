@@ -165,7 +165,8 @@ fn merged_object(schema: &Value, schemas: &Value) -> Option<Value> {
 fn complete_operation(path: &str, operation: &mut Value) {
     let is_command = operation["tags"][0] == "commands";
     let has_body = operation.get("requestBody").is_some();
-    if path.starts_with("/api/v1/") {
+    let is_of_project = path.starts_with("/api/v1/") || path == "/v1/traces";
+    if is_of_project {
         add_parameter(operation, "Relive-Project", "The project in which root acts; by default `default`");
     }
     if is_command {
@@ -173,7 +174,7 @@ fn complete_operation(path: &str, operation: &mut Value) {
         add_parameter(operation, "If-Match", "Refuse unless the session is at this revision, such as `\"7\"`");
     }
     let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) else { return };
-    if path.starts_with("/api/v1/") {
+    if is_of_project {
         add_problem(responses, "400", "A field or parameter is unknown, missing, or not as it must be");
         add_problem(responses, "401", "No credential, or one that is not valid");
         add_problem(responses, "403", "The credential does not allow it, or a page of another origin asks");
@@ -182,6 +183,7 @@ fn complete_operation(path: &str, operation: &mut Value) {
         add_problem(responses, "503", "The database is away, or too much is asked at a time: try again");
         if has_body {
             add_problem(responses, "413", "The body, or a part of it, is too large");
+            add_problem(responses, "415", "The body has another content type than the one that is described here");
         }
         if is_command {
             add_problem(responses, "412", "The session is at another revision from the revision in `If-Match`");

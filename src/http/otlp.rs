@@ -31,7 +31,8 @@ static ROOM: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(HELD / UNIT))
 /// gzip. Parts of a trace may come in any order, more than once, and to several servers. Spans that cannot be
 /// stored are counted in `partialSuccess`. What was answered with 400 or 413 must not be sent again.
 #[utoipa::path(post, path = "/v1/traces", operation_id = "export_traces", tag = "traces",
-    request_body(content = Object, content_type = "application/json", description = "An `ExportTraceServiceRequest`"),
+    request_body(content = Object, content_type = "application/json",
+        description = "An `ExportTraceServiceRequest`; or the same as protobuf, with `application/x-protobuf`"),
     params(("Content-Encoding" = Option<String>, Header, description = "`gzip`, or none")),
     responses(
         (status = 200, description = "An `ExportTraceServiceResponse`, encoded as the request", body = Object),

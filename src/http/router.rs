@@ -1,5 +1,7 @@
 //! The router.
 
+use std::future::ready;
+
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
@@ -69,6 +71,7 @@ pub fn router(app: App) -> Router {
         .layer(cross_site_rules.cross_origin())
         .layer(middleware::from_fn_with_state((cross_site_rules, access), cross_site::check))
         .layer(compression::layer())
+        .layer(middleware::map_request(|request| ready(compression::accept_identity(request))))
         .layer(header("x-content-type-options", "nosniff"))
         .layer(header("referrer-policy", "no-referrer"))
         .layer(middleware::from_fn_with_state(app.hub.tracer().clone(), observe::observe))

@@ -51,7 +51,7 @@ async fn two_runs(server: &TestServer) -> (String, String) {
                 {"type": "start"},
                 node("a", "running"),
                 usage("a", 7, json!({"model": "nobody-knows"})),
-                {"type": "setNodeStatus", "nodeId": "a", "status": "completed", "output": {"y": [2], "x": 1}},
+                {"type": "setNodeStatus", "nodeId": "a", "status": "completed", "output": {"y": [2.0], "x": 1}},
                 node("b", "running"),
                 output("b", json!("other")),
                 node("b", "running"),
@@ -84,7 +84,7 @@ async fn two_runs_are_compared_node_by_node() {
     );
     assert_eq!((&a["to"]["attempts"], &a["to"]["inputTokens"]), (&json!(1), &json!(7)));
     assert!(a["to"].get("costUsd").is_none(), "nobody's price is no price: {a}");
-    assert_eq!(a["outputEqual"], true, "members have no order");
+    assert_eq!(a["outputEqual"], true, "members have no order, and 2.0 is 2");
     assert_eq!((&nodes["b"]["outputEqual"], &nodes["b"]["to"]["status"]), (&json!(false), &json!("failed")));
     assert_eq!(nodes["b"]["from"]["costUsd"], 0.0);
     assert!(nodes["c"].get("to").is_none() && nodes["c"].get("outputEqual").is_none(), "{}", nodes["c"]);

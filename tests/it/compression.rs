@@ -51,6 +51,22 @@ async fn json_is_compressed_for_those_who_accept_it() {
     assert_eq!((held.status().as_u16(), encoding(&held)), (304, ""));
 }
 
+/// The request is carried out in any case, so that an answer has to be given.
+#[tokio::test]
+async fn whoever_refuses_the_answer_as_it_is_gets_it_nevertheless() {
+    let server = TestServer::start().await;
+    for accepted in ["identity;q=0", "*;q=0", "br;q=1, *;q=0", "br, identity ; Q=0.000"] {
+        let request = server.request(Method::POST, "/api/v1/sessions").header(ACCEPT_ENCODING, accepted);
+        let made = request.json(&json!({})).send().await.expect("an answer");
+        assert_eq!((made.status().as_u16(), encoding(&made)), (201, ""), "{accepted}");
+    }
+    let names: Vec<String> = (0..300).map(|n| format!("node{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let id = server.create(json!({"graph": chain(&names)})).await;
+    let packed = get(&server, &format!("/api/v1/sessions/{id}"), "gzip, identity;q=0").await;
+    assert_eq!(encoding(&packed), "gzip");
+}
+
 #[tokio::test]
 async fn small_answers_and_streams_are_not_compressed() {
     let server = TestServer::start().await;

@@ -168,6 +168,7 @@ pub struct SessionSummary {
     /// How many sessions this one has started that are there. Not part of the state: it can change without a revision.
     #[serde(default)]
     #[ts(type = "number")]
+    #[schema(required = true)]
     pub child_count: u64,
 }
 
