@@ -113,3 +113,37 @@ fn a_history_with_labels_is_verified() {
     let again = Recorded { revision: state.revision + 1, ..run.history[2].clone() };
     assert!(state.apply_verified(&again).is_err(), "it says nothing new");
 }
+
+#[test]
+fn numbers_are_the_same_if_their_digits_are() {
+    let has = |held: &str, value: &str| {
+        let metadata: Value = serde_json::from_str(&format!("{{\"n\": {held}}}")).expect("metadata");
+        let labels = serde_json::from_value::<relive_session::Labels>(json!({"metadata": metadata})).expect("labels");
+        labels.has("n", &serde_json::from_str(value).expect("a number"))
+    };
+    for (held, value) in [
+        ("1", "1.0"),
+        ("1.0", "1"),
+        ("-3", "-3.0"),
+        ("0", "-0.0"),
+        ("100", "1e2"),
+        ("0.5", "0.50"),
+        ("18446744073709551615", "18446744073709551615"),
+        ("1e20", "100000000000000000000"),
+        // The shortest text of the float is what is stored.
+        ("12345678901234567000", "12345678901234567890.0"),
+    ] {
+        assert!(has(held, value) && has(value, held), "{held} {value}");
+    }
+    for (held, value) in [
+        ("12345678901234567890", "12345678901234567891"),
+        ("9007199254740993", "9007199254740992"),
+        ("9007199254740993", "9007199254740992.0"),
+        ("12345678901234567890", "12345678901234567890.0"),
+        ("-9223372036854775808", "9223372036854775808"),
+        ("1", "1.5"),
+        ("1", "1e300"),
+    ] {
+        assert!(!has(held, value) && !has(value, held), "{held} {value}");
+    }
+}
