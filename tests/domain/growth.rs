@@ -198,6 +198,7 @@ fn interrupts_of_one_node_are_answered_one_by_one() {
     for n in 2..64 {
         run.must(answer(&n.to_string()));
     }
+    assert!(matches!(run.try_json(answer("64")), Err(Refusal::TooLarge { .. })));
     assert!(matches!(run.try_json(answer("more")), Err(Refusal::TooLarge { .. })));
     // It goes on, and waits again.
     for status in ["running", "suspended"] {
@@ -208,4 +209,16 @@ fn interrupts_of_one_node_are_answered_one_by_one() {
     run.must(json!({"type": "cancel"}));
     assert!(run.session.answers.is_empty());
     assert!(matches!(run.try_json(answer("a")), Err(Refusal::SessionTransition { .. })));
+}
+
+#[test]
+fn a_signal_without_an_id_does_not_count_with_the_answers() {
+    let mut run = Run::at(SessionStatus::Running);
+    run.bring("n", NodeStatus::Suspended);
+    for n in 0..64 {
+        run.must(json!({"type": "signal", "nodeId": "n", "payload": n, "interruptId": n.to_string()}));
+    }
+    run.must(json!({"type": "signal", "nodeId": "n", "payload": 1}));
+    assert_eq!(verified(&run), run.session);
+    assert_eq!(check_created(&Created::fork_of(&run.session)), Ok(()));
 }

@@ -339,7 +339,8 @@ fn signal(session: &Session, command: &Command) -> Result<Vec<Event>, Refusal> {
     if is_pending {
         return Err(Refusal::SignalPending { node_id: node_id.clone() });
     }
-    if session.answers.get(node_id).is_some_and(|answers| answers.len() >= limits::INTERRUPTS) {
+    let answers = session.answers.get(node_id).map_or(0, |answers| answers.len());
+    if interrupt_id.is_some() && answers >= limits::INTERRUPTS {
         return Err(Refusal::TooLarge { what: "the number of answered interrupts", limit: limits::INTERRUPTS });
     }
     Ok(vec![Event::Signalled {
