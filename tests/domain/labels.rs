@@ -60,7 +60,7 @@ fn what_is_beyond_the_limits_is_refused_wherever_it_comes_from() {
         json!({"tags": tags(20)}),
         json!({"tags": [long(64), "検索", "a, b", " "]}),
         json!({"metadata": entries(50)}),
-        json!({"metadata": {"k": "x".repeat(16 * 1024 - 3)}}),
+        json!({"metadata": {"k": "x".repeat(16 * 1024 - 8)}}),
     ];
     let invalid = [
         json!({"name": "a\u{0}"}),
@@ -80,14 +80,15 @@ fn what_is_beyond_the_limits_is_refused_wherever_it_comes_from() {
         json!({"tags": tags(21)}),
         json!({"tags": [long(65)]}),
         json!({"metadata": entries(51)}),
-        json!({"metadata": {"k": "x".repeat(16 * 1024 - 2)}}),
+        json!({"metadata": {"k": "x".repeat(16 * 1024 - 7)}}),
+        json!({"metadata": {"k\n".repeat(4_000): "\n".repeat(2_200)}}),
     ];
     let outcomes = |fields: &Value| {
         let mut command = fields.clone();
         command["type"] = json!("setLabels");
         let mut first = fields.clone();
         first["driver"] = json!("external");
-        (Run::new(None).try_json(command).map(drop), check_created(&created(first)))
+        (Run::new(None).try_json(command).map(drop), created(first).labels().check())
     };
     for fields in &accepted {
         assert_eq!(outcomes(fields), (Ok(()), Ok(())));
@@ -112,6 +113,21 @@ fn a_history_with_labels_is_verified() {
     assert_eq!(state, run.session);
     let again = Recorded { revision: state.revision + 1, ..run.history[2].clone() };
     assert!(state.apply_verified(&again).is_err(), "it says nothing new");
+}
+
+#[test]
+fn what_earlier_versions_took_for_16_kib_is_still_read() {
+    // They did not count the quotes, colons and commas.
+    let metadata = json!({"k": "x".repeat(16 * 1024 - 3)});
+    let first = created(json!({"driver": "external", "metadata": metadata}));
+    assert!(matches!(first.labels().check(), Err(Refusal::TooLarge { .. })));
+    assert_eq!(check_created(&first), Ok(()));
+    let mut run = Run::new(None);
+    let set = serde_json::from_value(json!({"type": "labelsSet", "metadata": metadata})).expect("an event");
+    let at = run.session.updated_at;
+    let recorded = Recorded { session_id: run.session.id, revision: 2, at, by: None, event: set };
+    run.session.apply_verified(&recorded).expect("as earlier versions recorded it");
+    assert_eq!(check_created(&Created::fork_of(&run.session)), Ok(()));
 }
 
 #[test]

@@ -66,9 +66,24 @@ impl LabelFields {
     ///
     /// [`Refusal::TooLarge`] beyond a limit of [`limits`], [`Refusal::Invalid`] for anything else.
     pub fn check(&self) -> Result<(), Refusal> {
+        self.check_recorded()?;
+        self.check_size()
+    }
+
+    /// As [`LabelFields::check`], for what was recorded, maybe by an earlier version, which counted the metadata
+    /// without the quotes, colons and commas.
+    pub(super) fn check_recorded(&self) -> Result<(), Refusal> {
         check_name(self.name.as_deref().unwrap_or_default())?;
         check_tags(self.tags.as_deref().unwrap_or_default())?;
         self.metadata.as_ref().map_or(Ok(()), check_metadata)
+    }
+
+    /// Checks the metadata's length as JSON.
+    pub(super) fn check_size(&self) -> Result<(), Refusal> {
+        if self.metadata.as_ref().is_some_and(|metadata| super::json::bytes(metadata) > limits::LABEL_BYTES) {
+            return Err(Refusal::TooLarge { what: "metadata", limit: limits::LABEL_BYTES });
+        }
+        Ok(())
     }
 }
 
@@ -89,7 +104,7 @@ impl Labels {
         next
     }
 
-    /// Checks labels that were not set by a command here.
+    /// Checks labels that were not set by a command here; as [`LabelFields::check_recorded`].
     pub(super) fn check(&self) -> Result<(), Refusal> {
         check_name(self.name.as_deref().unwrap_or_default())?;
         check_tags(&self.tags)?;
@@ -157,6 +172,7 @@ fn check_tag(tag: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// The length is checked as earlier versions did: less than that of the JSON text.
 fn check_metadata(metadata: &Map<String, Value>) -> Result<(), Refusal> {
     if metadata.len() > limits::METADATA_KEYS {
         return Err(Refusal::TooLarge { what: "the number of keys in metadata", limit: limits::METADATA_KEYS });

@@ -51,7 +51,7 @@ pub fn validate(command: &Command) -> Result<(), Refusal> {
         // Checked with the graph.
         Command::AddNodes { .. } => Ok(()),
         Command::SetProposal { proposal } => json("proposal", proposal),
-        Command::SetLabels(fields) => fields.check(),
+        Command::SetLabels(fields) => fields.check_recorded(),
         Command::Signal { node_id, payload, interrupt_id } => {
             id("nodeId", node_id.as_str())?;
             optional(interrupt_id.as_deref(), |value| id("interruptId", value))?;
