@@ -140,6 +140,15 @@ fn require_not_ended(session: &Session, command: &'static str) -> Result<(), Ref
     if session.status.is_ended() { Err(Refusal::SessionTransition { command, status: session.status }) } else { Ok(()) }
 }
 
+/// Checks that a session has a node, or that one may appear by being named.
+///
+/// # Errors
+///
+/// [`Refusal::UnknownNode`], or [`Refusal::TooLarge`] if there are too many.
+pub fn check_node(session: &Session, node_id: &NodeId) -> Result<(), Refusal> {
+    require_room_for(session, node_id)
+}
+
 /// With a graph, only its own nodes and their instances exist; without one, nodes appear when first named.
 fn require_room_for(session: &Session, node_id: &NodeId) -> Result<(), Refusal> {
     let of = session.origin.node_of_instance(node_id);

@@ -85,6 +85,17 @@ pub fn validate(command: &Command) -> Result<(), Refusal> {
     }
 }
 
+/// Checks a chunk of a message as the message that it becomes will be; not whether there is such a node.
+///
+/// # Errors
+///
+/// As [`validate()`].
+pub fn check_chunk(node_id: &NodeId, agent_id: Option<&str>, chunk: &str) -> Result<(), Refusal> {
+    id("nodeId", node_id.as_str())?;
+    optional(agent_id, |value| id("agentId", value))?;
+    text("text", chunk, limits::CONTENT_BYTES)
+}
+
 /// Checks the length of a lease.
 ///
 /// # Errors

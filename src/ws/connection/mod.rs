@@ -346,7 +346,9 @@ impl ClientConnection {
             ClientFrame::Ping => self.socket.send(frames::text(&ServerFrame::Pong)),
             ClientFrame::Token { session_id, node_id, message_id, text, agent_id, is_thinking } => {
                 let chunk = Chunk { node_id, message_id, text, agent_id, is_thinking };
-                if self.identity.scoped.may_show_chunks(session_id).await {
+                // One that is not shown is not answered either: for clients, an error with the id of a session and
+                // without one of its own ends their subscription.
+                if self.identity.scoped.may_show_chunk(session_id, &chunk).await {
                     self.gateway.hub.announce_chunk(session_id, &chunk);
                     self.gateway.rooms.show_chunk(session_id, chunk, Arc::downgrade(&self.socket));
                 }
