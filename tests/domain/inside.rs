@@ -166,9 +166,7 @@ fn attributes_are_flat_and_at_most_8_kib_with_those_held() {
 fn attributes_count_as_json() {
     let mut run = run();
     let most = 8 * 1024 - r#"{"k":""}"#.len();
-    let log = |attributes: &Value| {
-        json!({"type": "addLog", "nodeId": "a", "level": "info", "text": "t", "attributes": attributes})
-    };
+    let log = |attributes: &Value| json!({"type": "addLog", "nodeId": "a", "level": "info", "text": "t", "attributes": attributes});
     for (id, fits, attributes) in [
         ("a", true, json!({"k": "x".repeat(most)})),
         ("b", false, json!({"k": "x".repeat(most + 1)})),
