@@ -28,8 +28,8 @@ const graph = {
   nodes: { a: { id: 'a', type: 'human_review', name: 'Ask', nextIds: [] } },
 }
 
-async function keyOf(server: Server, role: string, name = `a ${role}`): Promise<CreatedKey> {
-  return server.post<CreatedKey>('/keys', { name, role })
+async function keyOf(server: Server, role: string, name = `a ${role}`): Promise<CreatedKey & { key: string }> {
+  return server.post<CreatedKey & { key: string }>('/keys', { name, role })
 }
 
 /** A run in which a review waits. */

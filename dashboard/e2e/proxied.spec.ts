@@ -23,7 +23,7 @@ const graph = { name: 'Proxied', startNodeId: 'a', nodes: { a: { id: 'a', type: 
 
 test('below a path of a proxy the pages, their sockets, links and cookies work', async ({ page, browser, server }) => {
   const { id } = await server.post<{ id: string }>('/sessions', { graph })
-  const { key } = await server.post<CreatedKey>('/keys', { name: 'Ada', role: 'operator' })
+  const { key } = await server.post<CreatedKey & { key: string }>('/keys', { name: 'Ada', role: 'operator' })
   await page.goto(`${server.address}/`)
   await page.getByLabel('Key or access token').fill(key)
   await page.getByRole('button', { name: 'Sign in' }).click()

@@ -6,7 +6,7 @@ use relive_client::{ArchivedSessions, ClientError};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{ServerArg, complain, exit};
+use super::{ServerArg, complain, exit, print_result};
 
 /// What `relive archive` takes; the long help stands with [`Action`](super::CliCommand).
 #[derive(Clone, Debug, clap::Args)]
@@ -36,7 +36,13 @@ pub struct ArchiveArgs {
 /// Archives, prints how many were, and gives the exit status.
 pub async fn run(args: ArchiveArgs) -> ExitCode {
     match archive(&args).await {
-        Ok(failed) => exit::code(if failed == 0 { 0 } else { exit::FAILED }),
+        Ok(Outcome { said, failed }) => {
+            let status = print_result(&said, exit::code(if failed == 0 { 0 } else { exit::FAILED }));
+            if failed > 0 {
+                complain(&Failed(failed));
+            }
+            status
+        }
         Err(error) => {
             args.server.complain(&error);
             exit::code(exit::FAILED)
@@ -44,8 +50,14 @@ pub async fn run(args: ArchiveArgs) -> ExitCode {
     }
 }
 
-/// Returns how many sessions could not be archived.
-async fn archive(args: &ArchiveArgs) -> Result<u64, ClientError> {
+/// What became of it.
+struct Outcome {
+    said: String,
+    /// Sessions that could not be archived.
+    failed: u64,
+}
+
+async fn archive(args: &ArchiveArgs) -> Result<Outcome, ClientError> {
     let api = args.server.api()?;
     let conditions = [
         ("status", args.status.clone().map(Into::into)),
@@ -67,8 +79,8 @@ async fn archive(args: &ArchiveArgs) -> Result<u64, ClientError> {
             serde_json::from_value(answer).map_err(|error| ClientError::Protocol(error.to_string()))?;
         if args.dry_run {
             let more = if answer.has_more { "more than " } else { "" };
-            println!("{more}{} sessions would be archived", answer.matched);
-            return Ok(0);
+            let said = format!("{more}{} sessions would be archived", answer.matched);
+            return Ok(Outcome { said, failed: 0 });
         }
         archived += answer.archived;
         failed += answer.failed;
@@ -78,11 +90,7 @@ async fn archive(args: &ArchiveArgs) -> Result<u64, ClientError> {
         }
         eprintln!("relive: {archived} sessions archived so far");
     }
-    println!("{archived} sessions archived");
-    if failed > 0 {
-        complain(&Failed(failed));
-    }
-    Ok(failed)
+    Ok(Outcome { said: format!("{archived} sessions archived"), failed })
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -9,7 +9,7 @@ use tokio::io::AsyncRead;
 use tokio_util::io::ReaderStream;
 
 use super::progress::TransferProgress;
-use super::{ServerArg, complain, exit};
+use super::{ServerArg, complain, exit, print_result};
 use relive_client::{ClientError, ErrorCode, WorkflowSession};
 
 /// What `relive import` takes; the long help stands with [`Action`](super::CliCommand).
@@ -38,10 +38,7 @@ enum ImportError {
 /// Imports, prints the session's id and gives the exit status.
 pub async fn run(args: ImportArgs) -> ExitCode {
     match import(&args).await {
-        Ok(session) => {
-            println!("{}", session.id);
-            ExitCode::SUCCESS
-        }
+        Ok(session) => print_result(&session.id.to_string(), ExitCode::SUCCESS),
         Err(error) => {
             match &error {
                 ImportError::Client(error) => args.server.complain(error),

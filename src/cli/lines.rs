@@ -4,9 +4,12 @@
 //! before they reach a terminal.
 
 use std::collections::{BTreeMap, HashSet};
-use std::io::{IsTerminal, Stdout, Write};
+use std::io::{ErrorKind, IsTerminal, Stdout, Write};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::nested::{self, DEEPEST, SHOWN};
+use super::{OutputError, complain, exit};
 use relive_client::{
     Event, GraphDefinition, Log, LogLevel, NodeId, NodeStatus, Recorded, SessionStatus, SessionSummary, Timestamp,
     WorkflowSession,
@@ -14,6 +17,14 @@ use relive_client::{
 
 /// Characters of a log line that are shown.
 const LOG_CHARACTERS: usize = 500;
+
+/// Set once a line could not be written although the output has a reader. The output is that of the process.
+static FAILED: AtomicBool = AtomicBool::new(false);
+
+/// The exit status of a command that has written lines, and could not write all of them perhaps.
+pub(super) fn exit_status(status: ExitCode) -> ExitCode {
+    if FAILED.load(Ordering::Relaxed) { exit::code(exit::FAILED) } else { status }
+}
 
 /// The output for lines, and whether they are coloured.
 pub(super) struct OutputLines {
@@ -29,9 +40,18 @@ impl OutputLines {
         Self { colour: out.is_terminal() && !refused, out }
     }
 
-    /// Writes a line; false once the output is closed.
+    /// Writes a line; false if that is not possible any more. A reader that has left is no fault, anything else is.
     pub(super) fn print(&self, line: &str) -> bool {
-        writeln!(self.out.lock(), "{line}").is_ok()
+        let mut out = self.out.lock();
+        match writeln!(out, "{line}").and_then(|()| out.flush()) {
+            Ok(()) => true,
+            Err(error) => {
+                if error.kind() != ErrorKind::BrokenPipe && !FAILED.swap(true, Ordering::Relaxed) {
+                    complain(&OutputError(error));
+                }
+                false
+            }
+        }
     }
 
     fn at(&self, at: Timestamp) -> String {

@@ -23,6 +23,7 @@ pub mod statistics;
 pub mod watch;
 
 use std::error::Error;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::builder::{BoolishValueParser, Resettable};
@@ -204,6 +205,28 @@ pub(crate) mod exit {
 
     pub fn code(code: u8) -> ExitCode {
         ExitCode::from(code)
+    }
+}
+
+/// Standard output cannot be written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write standard output: {0}")]
+pub(crate) struct OutputError(pub io::Error);
+
+/// Writes a line to standard output.
+pub(crate) fn print_line(line: &str) -> Result<(), OutputError> {
+    let mut output = io::stdout();
+    writeln!(output, "{line}").and_then(|()| output.flush()).map_err(OutputError)
+}
+
+/// Writes what a command has to say in the end, and gives its exit status.
+fn print_result(line: &str, status: ExitCode) -> ExitCode {
+    match print_line(line) {
+        Ok(()) => status,
+        Err(error) => {
+            complain(&error);
+            exit::code(exit::FAILED)
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Instant;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::lines::{OutputLines, Story, command_line};
+use super::lines::{OutputLines, Story, command_line, exit_status};
 use super::{ServerArg, complain, exit};
 use crate::engine::{
     self, Control, Ended, LinePrinter, LocalKinds, Plan, PlanError, RemoteLink, RunError, RunOptions, WallClock,
@@ -88,7 +88,7 @@ pub async fn run(args: RunArgs) -> ExitCode {
 
 fn report(ended: Result<Ended, Failure>, server: &ServerArg) -> ExitCode {
     match ended {
-        Ok(Ended::Completed) => ExitCode::SUCCESS,
+        Ok(Ended::Completed) => exit_status(ExitCode::SUCCESS),
         Ok(Ended::Failed { .. }) => exit::code(exit::FAILED),
         // A run of this process is never parked.
         Ok(Ended::Cancelled { .. } | Ended::Parked { .. }) => exit::code(exit::CANCELLED),

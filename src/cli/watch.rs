@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use super::lines::{OutputLines, Story};
+use super::lines::{OutputLines, Story, exit_status};
 use super::{ServerArg, exit, screen};
 use relive_client::{
     Client, ClientError, Happening, Revision, ServerFrame, SessionChange, SessionFilters, SessionId, SessionStatus,
@@ -35,7 +35,7 @@ pub async fn run(args: WatchArgs) -> ExitCode {
     match watched {
         Ok(SessionStatus::Failed) => exit::code(exit::FAILED),
         Ok(SessionStatus::Cancelled) => exit::code(exit::CANCELLED),
-        Ok(_) => ExitCode::SUCCESS,
+        Ok(_) => exit_status(ExitCode::SUCCESS),
         Err(error) => {
             args.server.complain(&error);
             exit::code(exit::FAILED)
@@ -61,10 +61,7 @@ async fn watch_one(server: &ServerArg, id: SessionId) -> Result<SessionStatus, C
     let session = client.session(id).await?;
     let mut story = Story::of_session(OutputLines::stdout(), &session);
     let state = story.state(&session).into_iter().chain(earlier_logs(&client, id, session.revision, &story).await?);
-    for line in state {
-        story.print(&line);
-    }
-    if session.status.is_ended() {
+    if !state.into_iter().all(|line| story.print(&line)) || session.status.is_ended() {
         return Ok(session.status);
     }
     let mut happenings = client.events_and_logs(id, session.revision).await?;

@@ -148,7 +148,7 @@ impl Checked for WorkflowFields {
 
 /// The five operations of one table; the paths and bodies differ.
 macro_rules! catalog_routes {
-    ($module:ident, $path:literal, $what:literal, $entity:ident, $fields:ident, $page:ident, $list:ident, $delete:expr) => {
+    ($module:ident, $path:literal, $what:literal, $one:literal, $entity:ident, $fields:ident, $page:ident, $list:ident, $delete:expr) => {
         mod $module {
             use super::*;
 
@@ -160,7 +160,7 @@ macro_rules! catalog_routes {
                 Ok(Json($page { $list, next_cursor }))
             }
 
-            #[utoipa::path(post, summary = concat!("Create a ", $what, "."),
+            #[utoipa::path(post, summary = concat!("Create ", $one, "."),
                                 path = concat!("/", $path), operation_id = concat!("create_", $what), tag = "catalog",
                                 params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless")),
                                 request_body = $fields, responses(
@@ -176,7 +176,7 @@ macro_rules! catalog_routes {
                 create_one::<$entity>(&api, $path, &fields, &headers).await
             }
 
-            #[utoipa::path(get, summary = concat!("Read a ", $what, "."),
+            #[utoipa::path(get, summary = concat!("Read ", $one, "."),
                                 path = concat!("/", $path, "/{id}"), operation_id = concat!("get_", $what),
                                 tag = "catalog", params(("id" = Uuid, Path)), responses(
                                     (status = 200, description = "Found", body = $entity),
@@ -186,7 +186,7 @@ macro_rules! catalog_routes {
                 get_one::<$entity>(&api, id, $what).await
             }
 
-            #[utoipa::path(put, summary = concat!("Replace a ", $what, "'s fields."),
+            #[utoipa::path(put, summary = concat!("Replace ", $one, "'s fields."),
                                 path = concat!("/", $path, "/{id}"), operation_id = concat!("replace_", $what),
                                 tag = "catalog", params(("id" = Uuid, Path)), request_body = $fields, responses(
                                     (status = 200, description = "Replaced", body = $entity),
@@ -200,7 +200,7 @@ macro_rules! catalog_routes {
                 replace_one::<$entity>(&api, id, &fields, $what).await
             }
 
-            #[utoipa::path(delete, summary = concat!("Delete a ", $what, "."),
+            #[utoipa::path(delete, summary = concat!("Delete ", $one, "."),
                                 path = concat!("/", $path, "/{id}"), operation_id = concat!("delete_", $what),
                                 tag = "catalog", params(("id" = Uuid, Path)), responses(
                                     (status = 204, description = "Deleted, with everything below it"),
@@ -215,16 +215,17 @@ macro_rules! catalog_routes {
     };
 }
 
-catalog_routes!(groups, "groups", "group", Group, GroupFields, GroupPage, groups, async |api: Api, id| {
+catalog_routes!(groups, "groups", "group", "a group", Group, GroupFields, GroupPage, groups, async |api: Api, id| {
     api.delete_group(id).await.map_err(ApiError::from)
 });
-catalog_routes!(agents, "agents", "agent", Agent, AgentFields, AgentPage, agents, async |api: Api, id| {
+catalog_routes!(agents, "agents", "agent", "an agent", Agent, AgentFields, AgentPage, agents, async |api: Api, id| {
     api.delete_entity::<Agent>(id).await.map_err(ApiError::from)
 });
 catalog_routes!(
     workflows,
     "workflows",
     "workflow",
+    "a workflow",
     Workflow,
     WorkflowFields,
     WorkflowPage,

@@ -36,7 +36,7 @@ pub(super) async fn execute(
     let submission = api.leased(api.submission(session_id, commands)?, lease_seconds)?;
     let submission = Submission { is_array, command_id, ..submission };
     let outcome = tokio::time::timeout(COMMIT, submit(api, submission, &expected)).await;
-    let receipt = outcome.unwrap_or(Err(HubError::Unavailable))?;
+    let receipt = outcome.unwrap_or(Err(HubError::Unavailable)).map_err(|error| expected.explained(error))?;
     Ok(Json(CommandReceipt { revision: receipt.revision, duplicate: receipt.duplicate.then_some(true) }))
 }
 

@@ -4,6 +4,8 @@ use axum::http::header::{IF_MATCH, IF_NONE_MATCH};
 use axum::http::{HeaderMap, HeaderName};
 
 use super::error::ApiError;
+use crate::hub::HubError;
+use relive_protocol::ErrorCode;
 use relive_session::{Refusal, Revision};
 
 /// The value of a condition.
@@ -58,8 +60,21 @@ impl Expected {
     }
 
     /// The error if it does not allow `actual`.
-    pub fn conflict(&self, actual: Revision) -> Refusal {
-        Refusal::RevisionConflict { expected: self.nearest(actual).unwrap_or(0), actual }
+    pub fn conflict(&self, actual: Revision) -> ApiError {
+        let expected = self.nearest(actual).unwrap_or(0);
+        self.explained(HubError::Refused(Refusal::RevisionConflict { expected, actual }))
+    }
+
+    /// An error of what was tried under the condition. Where no tag names a revision, none was expected.
+    pub fn explained(&self, error: HubError) -> ApiError {
+        match (self, error) {
+            (Self::OneOf(named), HubError::Refused(Refusal::RevisionConflict { actual, .. })) if named.is_empty() => {
+                let problem =
+                    format!("the session is at revision {actual}, and If-Match names none; a weak tag never matches");
+                ApiError::new(ErrorCode::RevisionConflict, problem)
+            }
+            (_, error) => error.into(),
+        }
     }
 }
 

@@ -7,8 +7,9 @@ use super::commands::execute;
 use super::error::ApiError;
 use super::extract::{Body, Path};
 use super::state::Api;
+use crate::hub::HubError;
 use relive_protocol::{Commands, LeaseReceipt, Problem, RenewLease};
-use relive_session::{SessionId, Timestamp};
+use relive_session::{Refusal, SessionId, Timestamp, check_lease};
 
 /// Renew the lease of the engine that drives a session.
 ///
@@ -28,8 +29,17 @@ pub async fn renew(
     headers: HeaderMap,
     Body(RenewLease { seconds }): Body<RenewLease>,
 ) -> Result<Json<LeaseReceipt>, ApiError> {
+    check_lease(seconds).map_err(|refusal| HubError::from(by_its_name(refusal)))?;
     let from = Timestamp::now();
     let Json(receipt) = execute(&api, &headers, id, Commands::Several(Vec::new()), Some(seconds)).await?;
     let expires_at = Timestamp::from_millis(from.as_millis() + i64::from(seconds) * 1_000).unwrap_or(from);
     Ok(Json(LeaseReceipt { revision: receipt.revision, expires_at }))
+}
+
+/// Elsewhere the member is `leaseSeconds`.
+fn by_its_name(refusal: Refusal) -> Refusal {
+    match refusal {
+        Refusal::Invalid { problem, .. } => Refusal::Invalid { field: "seconds", problem },
+        refusal => refusal,
+    }
 }

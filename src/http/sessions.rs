@@ -193,7 +193,7 @@ pub async fn delete(api: Api, Path(id): Path<SessionId>, headers: HeaderMap) -> 
     if expected != Expected::Any {
         let actual = api.session(id).await?.revision;
         if !expected.allows(actual) {
-            return Err(HubError::Refused(expected.conflict(actual)).into());
+            return Err(expected.conflict(actual));
         }
     }
     api.delete(id).await?;

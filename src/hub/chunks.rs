@@ -5,8 +5,8 @@ use std::sync::{Arc, OnceLock};
 
 use uuid::Uuid;
 
-use super::Hub;
-use relive_session::{MessageId, NodeId, SessionId};
+use super::{Hub, HubError};
+use relive_session::{MessageId, NodeId, Refusal, SessionId, check_chunk};
 
 /// A chunk of a message.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,6 +67,24 @@ impl Hub {
     /// Sends a chunk to the other servers only.
     pub fn announce_chunk(&self, id: SessionId, chunk: &Chunk) {
         self.inner.notices.chunk(id, chunk);
+    }
+
+    /// Checks a chunk as the message that it becomes will be: in the state that commands under way lead to; and before
+    /// it is refused, in that which other servers have committed. Of a session that is not in memory, nothing is known.
+    ///
+    /// # Errors
+    ///
+    /// The [`Refusal`], and [`HubError::Unavailable`].
+    pub async fn check_chunk(&self, id: SessionId, chunk: &Chunk) -> Result<(), HubError> {
+        check_chunk(&chunk.node_id, chunk.agent_id.as_deref(), &chunk.text)?;
+        let Some(live) = self.inner.registry.peek(id) else { return Ok(()) };
+        match live.check_node(&chunk.node_id) {
+            Err(Refusal::UnknownNode { .. }) if self.has_peers() => {
+                self.inner.remote_sync.sync_with_store(&live).await?;
+                Ok(live.check_node(&chunk.node_id)?)
+            }
+            checked => Ok(checked?),
+        }
     }
 
     /// Whether there may be viewers on another server.

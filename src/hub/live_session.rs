@@ -11,7 +11,7 @@ use super::memory_estimate;
 use super::publication::{Publication, RecordedFrame};
 use crate::spans::Broadcast;
 use crate::sync::{Mutex, watch};
-use relive_session::{Revision, Session, SessionId, SessionIdentity};
+use relive_session::{NodeId, Refusal, Revision, Session, SessionId, SessionIdentity, check_node};
 
 /// Events kept for viewers that are slightly behind; older ones are read from the journal.
 const RING_EVENTS: usize = 256;
@@ -211,6 +211,16 @@ impl LiveSession {
 
     pub(super) fn lease_written(&self, seconds: u32, until: Instant) {
         self.staged.lock().lease = Some((seconds, until));
+    }
+
+    /// Checks that the session has a node, or may have it, in the state that commands under way lead to.
+    pub(super) fn check_node(&self, node_id: &NodeId) -> Result<(), Refusal> {
+        let staged = self.staged.lock();
+        match check_node(&staged.session, node_id) {
+            // What is still to be decided may add it.
+            Err(Refusal::UnknownNode { .. }) if staged.lane_decides => Ok(()),
+            checked => checked,
+        }
     }
 
     /// What viewers may see now.

@@ -218,14 +218,24 @@ impl Scoped {
         Ok(())
     }
 
-    /// Whether chunks of this caller are shown to the viewers of a session. One that is not in memory has none
+    /// See [`Hub::check_chunk`](crate::hub::Hub::check_chunk).
+    ///
+    /// # Errors
+    ///
+    /// Why it is refused.
+    pub async fn check_chunk(&self, id: SessionId, chunk: &Chunk) -> Result<(), HubError> {
+        self.hub.check_chunk(id, chunk).await
+    }
+
+    /// Whether a chunk of this caller is shown to the viewers of a session. One that is not in memory has none
     /// here, and is loaded only if there are other servers.
-    pub async fn may_show_chunks(&self, id: SessionId) -> bool {
+    pub async fn may_show_chunk(&self, id: SessionId, chunk: &Chunk) -> bool {
         let session = match self.hub.held(id) {
             None if self.hub.has_peers() => self.hub.session(id).await.ok(),
             held => held,
         };
         session.is_some_and(|session| self.allows(&session, Action::Chunks).is_ok())
+            && self.check_chunk(id, chunk).await.is_ok()
     }
 
     fn create_options(&self, key: Option<&str>) -> CreateOptions {

@@ -6,6 +6,7 @@ use tokio_tungstenite::tungstenite::Error as WebSocketError;
 use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
 
 use super::frames;
+use super::reader::Reader;
 use super::socket::Socket;
 use relive_protocol::{CloseCode, ErrorCode};
 
@@ -13,11 +14,12 @@ use relive_protocol::{CloseCode, ErrorCode};
 const LINGER: Duration = Duration::from_secs(2);
 
 /// The close code for an error of the client; `None` if the connection is already lost.
-pub(super) fn explain(socket: &Socket, error: &WebSocketError) -> Option<CloseCode> {
+pub(super) async fn explain(socket: &Socket, reader: &mut Reader, error: &WebSocketError) -> Option<CloseCode> {
     match error {
         WebSocketError::Capacity(CapacityError::MessageTooLong { .. }) => {
+            let ids = reader.ids_of_refused().await;
             let problem = "a frame may have at most 1 MiB";
-            socket.send(frames::error_frame(None, None, ErrorCode::TooLarge, problem));
+            socket.send(frames::error_about(&ids, ErrorCode::TooLarge, problem));
             Some(CloseCode::TooLarge)
         }
         WebSocketError::Utf8(_) => Some(CloseCode::InvalidText),

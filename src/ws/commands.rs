@@ -8,11 +8,12 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 
+use super::frame_ids::unusual_session_id;
 use super::{frames, refusals};
 use crate::hub::{CommandResult, HubError, ReplyTo, Submission};
 use crate::scoped::{Refused, Scoped};
 use crate::spans::Span;
-use relive_protocol::{CommandFrame, ErrorCode, ServerFrame};
+use relive_protocol::{CommandFrame, ErrorCode, Given, ServerFrame};
 use relive_session::{Command, SessionId};
 
 /// Commands without an answer on one connection. At that many it reads no further frame until one is
@@ -48,6 +49,8 @@ pub(super) enum Submitted {
 struct Waiting {
     id: String,
     session_id: SessionId,
+    /// The session's id as the frame has it, if that is another notation.
+    written: Option<Given>,
     bytes: usize,
     /// From its arrival to its answer, if its trace is recorded.
     span: Option<Span>,
@@ -63,8 +66,10 @@ impl InFlight {
         self.waiting.len() >= IN_FLIGHT || self.bytes >= IN_FLIGHT_BYTES || self.submitting.is_some()
     }
 
-    /// Submits a command for a caller. All answers but those of [`Submitted`] come from [`InFlight::next`].
-    pub fn submit(&mut self, scoped: &Arc<Scoped>, frame: CommandFrame) -> Submitted {
+    /// Submits a command for a caller; `text` is its frame. All answers but those of [`Submitted`] come from
+    /// [`InFlight::next`].
+    pub fn submit(&mut self, scoped: &Arc<Scoped>, frame: CommandFrame, text: &str) -> Submitted {
+        let written = unusual_session_id(text, frame.session_id);
         let CommandFrame { id, session_id, command, commands, command_id, expected_revision, lease_seconds, .. } =
             frame;
         let trace = frame.traceparent.as_deref().map(|parent| (parent, frame.tracestate.as_deref()));
@@ -77,7 +82,7 @@ impl InFlight {
                 let problem = "give either `command` or `commands`";
                 return Submitted::Refused(frames::error_frame(
                     Some(id),
-                    Some(session_id),
+                    Some(written.unwrap_or(session_id.into())),
                     ErrorCode::BadRequest,
                     problem,
                 ));
@@ -95,7 +100,7 @@ impl InFlight {
                 if let Some(span) = &mut span {
                     span.fail("refused");
                 }
-                let frame = refusals::frame(Some(id), session_id, &refused);
+                let frame = refusals::frame(Some(id), written.unwrap_or(session_id.into()), &refused);
                 let is_limited = matches!(refused, Refused::Limited(_));
                 return if is_limited { Submitted::Limited(frame) } else { Submitted::Refused(frame) };
             }
@@ -104,7 +109,7 @@ impl InFlight {
         self.next_token += 1;
         let bytes = submission.weight();
         self.bytes += bytes;
-        self.waiting.insert(token, Waiting { id, session_id, bytes, span });
+        self.waiting.insert(token, Waiting { id, session_id, written, bytes, span });
         let reply = ReplyTo::Queue { sender: self.sender.clone(), token };
         let scoped = Arc::clone(scoped);
         let mut submitting = async move { scoped.submit(submission, reply).await }.boxed();
@@ -150,7 +155,7 @@ impl InFlight {
     }
 
     fn answer(&mut self, token: u64, outcome: CommandResult) -> Option<Bytes> {
-        let Waiting { id, session_id, bytes, mut span } = self.waiting.remove(&token)?;
+        let Waiting { id, session_id, written, bytes, mut span } = self.waiting.remove(&token)?;
         self.bytes -= bytes;
         if let Some(span) = &mut span {
             record(span, &outcome);
@@ -160,7 +165,7 @@ impl InFlight {
                 let duplicate = receipt.duplicate.then_some(true);
                 frames::text(&ServerFrame::Ack { id, session_id, revision: receipt.revision, duplicate })
             }
-            Err(error) => frames::hub_error(Some(id), session_id, &error),
+            Err(error) => frames::hub_error(Some(id), written.unwrap_or(session_id.into()), &error),
         })
     }
 }

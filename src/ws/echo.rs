@@ -80,7 +80,7 @@ async fn echo(stream: Transport, already_read: Bytes, largest: usize) {
             Some(Ok(Message::Binary(bytes))) => socket.send(frames::frame(frames::BINARY, &bytes)),
             // Control frames are answered while reading.
             Some(Ok(_)) => {}
-            Some(Err(error)) => break closing::explain(&socket, &error),
+            Some(Err(error)) => break closing::explain(&socket, &mut reader, &error).await,
             None => break None,
         }
         if socket.is_broken() {

@@ -4,6 +4,10 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use relive_protocol::Given;
+use relive_session::SessionId;
 
 /// Longer ones are not returned.
 const ECHOED_BYTES: usize = 1024;
@@ -24,6 +28,29 @@ impl FrameIds {
         let _ = Fields(&mut ids).deserialize(&mut serde_json::Deserializer::from_str(text));
         ids
     }
+}
+
+/// The id of a frame's session as the frame has it, if that is not the server's notation: upper case, for example.
+pub(super) fn unusual_session_id(text: &str, id: SessionId) -> Option<Given> {
+    let mut buffer = Uuid::encode_buffer();
+    // Most frames have the usual one, and are not read a second time for it.
+    if is_session_id(text, id.0.hyphenated().encode_lower(&mut buffer)) {
+        return None;
+    }
+    let written = FrameIds::read(text).session_id?;
+    serde_json::from_str(written.get()).ok().and_then(Given::of)
+}
+
+/// The id of a frame's session as the frame has it.
+pub(super) fn as_written(text: &str, id: SessionId) -> Given {
+    unusual_session_id(text, id).unwrap_or(id.into())
+}
+
+/// Whether the first place of the id in the text is as the value of `sessionId`.
+fn is_session_id(text: &str, id: &str) -> bool {
+    let before = text.find(id).and_then(|at| text[..at].strip_suffix('"'));
+    let name = before.and_then(|before| before.trim_end().strip_suffix(':')).map(str::trim_end);
+    name.is_some_and(|name| name.ends_with(r#""sessionId""#))
 }
 
 struct Fields<'a>(&'a mut FrameIds);

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use super::frame_ids::FrameIds;
 use crate::hub::{HubError, Publication, RecordedFrame};
 use crate::storage::{Constraint, StoredEvent};
-use relive_protocol::{CloseCode, ErrorCode, ServerFrame, shortened};
+use relive_protocol::{CloseCode, ErrorCode, Given, ServerFrame, shortened};
 use relive_session::{Actor, Revision, Session, SessionId, SessionStatus, Text, Texts, Timestamp, patch_between};
 
 pub(super) const TEXT: u8 = 0x81;
@@ -166,8 +166,8 @@ pub(super) fn stored_text(revision: Revision, added: Text) -> Bytes {
     })
 }
 
-pub(super) fn error_frame(id: Option<String>, session_id: Option<SessionId>, code: ErrorCode, message: &str) -> Bytes {
-    let (id, session_id, message) = (id.map(Into::into), session_id.map(Into::into), shortened(message.to_owned()));
+pub(super) fn error_frame(id: Option<String>, session_id: Option<Given>, code: ErrorCode, message: &str) -> Bytes {
+    let (id, message) = (id.map(Into::into), shortened(message.to_owned()));
     text(&ServerFrame::Error { id, session_id, code, message, retryable: code.is_retryable() })
 }
 
@@ -190,8 +190,8 @@ pub(crate) fn error_about(ids: &FrameIds, code: ErrorCode, message: &str) -> Byt
     text(&ErrorFrame { r#type: "error", id, session_id, code, message, retryable: code.is_retryable() })
 }
 
-pub(super) fn hub_error(id: Option<String>, session_id: SessionId, error: &HubError) -> Bytes {
-    error_frame(id, Some(session_id), error_code(error), &error.to_string())
+pub(super) fn hub_error(id: Option<String>, session_id: impl Into<Given>, error: &HubError) -> Bytes {
+    error_frame(id, Some(session_id.into()), error_code(error), &error.to_string())
 }
 
 /// The protocol's code for an error of the hub.

@@ -5,6 +5,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -13,6 +14,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error as WebSocketError, Message};
 
+use super::frame_ids::FrameIds;
 use super::message_boundary::MessageBoundary;
 use super::socket::{OUTBOX_BYTES, Socket};
 
@@ -76,8 +78,23 @@ impl Reader {
     }
 }
 
+/// How long the beginning of a message is waited for that is refused for its length.
+const BEGINNING: Duration = Duration::from_millis(500);
+
+impl Reader {
+    /// The ids of the message that was refused as too large: the client should know which one it was.
+    pub async fn ids_of_refused(&mut self) -> FrameIds {
+        let Some(frames) = &mut self.frames else { return FrameIds::default() };
+        let half = frames.get_mut();
+        // What has arrived by then counts.
+        let _ = tokio::time::timeout(BEGINNING, half.read_beginning()).await;
+        let beginning = half.boundary.beginning().utf8_chunks().next();
+        FrameIds::read(beginning.map(|chunk| chunk.valid()).unwrap_or_default())
+    }
+}
+
 async fn open(socket: Arc<Socket>, already_read: Bytes, largest: usize) -> Box<WebSocketStream<ReadHalf>> {
-    let mut boundary = MessageBoundary::default();
+    let mut boundary = MessageBoundary::new(largest);
     boundary.advance(&already_read);
     let half = ReadHalf { socket, boundary };
     let config = Some(config(largest));
@@ -99,6 +116,23 @@ pub(crate) fn config(largest: usize) -> WebSocketConfig {
 struct ReadHalf {
     socket: Arc<Socket>,
     boundary: MessageBoundary,
+}
+
+impl ReadHalf {
+    /// Reads on to the end of what is kept of a message that is too large.
+    async fn read_beginning(&mut self) -> io::Result<()> {
+        let mut buffer = [0; 1024];
+        while self.boundary.lacks_beginning() {
+            poll_fn(|context| self.socket.stream().poll_arrival(context)).await?;
+            match self.socket.stream().try_read(&mut buffer) {
+                Ok(0) => break,
+                Ok(read) => self.boundary.advance(&buffer[..read]),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
 }
 
 impl AsyncRead for ReadHalf {

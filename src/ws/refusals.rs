@@ -5,12 +5,11 @@ use bytes::Bytes;
 use super::frames::{error_code, error_frame};
 use crate::hub::HubError;
 use crate::scoped::Refused;
-use relive_protocol::{CloseCode, ErrorCode};
-use relive_session::SessionId;
+use relive_protocol::{CloseCode, ErrorCode, Given};
 
 /// The error frame.
-pub(super) fn frame(id: Option<String>, session_id: SessionId, refused: &Refused) -> Bytes {
-    error_frame(id, Some(session_id), refused_code(refused), &refused.to_string())
+pub(super) fn frame(id: Option<String>, session_id: impl Into<Given>, refused: &Refused) -> Bytes {
+    error_frame(id, Some(session_id.into()), refused_code(refused), &refused.to_string())
 }
 
 /// The protocol's code for a refusal.

@@ -239,7 +239,7 @@ impl Stream {
                 comment = now + COMMENT;
             }
         };
-        let error = frames::error_frame(None, self.shown.session_id(), end.code, &end.message);
+        let error = frames::error_frame(None, self.shown.session_id().map(Into::into), end.code, &end.message);
         self.writer.finish(&error, end.retry);
     }
 

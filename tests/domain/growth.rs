@@ -93,11 +93,9 @@ fn what_does_not_fit_is_refused() {
     for (mut fields, is_expected) in [
         (
             node("plan", step("plan", json!([]))),
-            (|refusal| matches!(refusal, Refusal::Invalid { field: "nodes", .. })) as fn(&Refusal) -> bool,
+            (|refusal| matches!(refusal, Refusal::Graph(_))) as fn(&Refusal) -> bool,
         ),
-        (node("plan#2", step("plan#2", json!([]))), |refusal| {
-            matches!(refusal, Refusal::Invalid { field: "nodes", .. })
-        }),
+        (node("plan#2", step("plan#2", json!([]))), |refusal| matches!(refusal, Refusal::Graph(_))),
         (node("a", step("b", json!([]))), |refusal| matches!(refusal, Refusal::Graph(_))),
         (node("a", step("a", json!(["z"]))), |refusal| matches!(refusal, Refusal::Graph(_))),
         (node("", step("", json!([]))), |refusal| matches!(refusal, Refusal::Graph(_))),
@@ -111,7 +109,7 @@ fn what_does_not_fit_is_refused() {
     let edge = json!({"type": "addNodes", "edges": [{"from": "plan", "to": "z"}]});
     assert_eq!(run.try_json(edge), Err(Refusal::Graph(unknown.to_string())));
     let any = json!({"type": "addNodes", "nodes": {"a": step("a", json!([]))}});
-    assert!(matches!(Run::new(None).try_json(any.clone()), Err(Refusal::Invalid { field: "nodes", .. })));
+    assert!(matches!(Run::new(None).try_json(any.clone()), Err(Refusal::Graph(_))));
     assert_eq!(Run::new(Some(graph())).must(any.clone()).len(), 1, "before the start");
     run.must(json!({"type": "cancel"}));
     assert!(matches!(run.try_json(any.clone()), Err(Refusal::SessionTransition { .. })));
@@ -198,6 +196,7 @@ fn interrupts_of_one_node_are_answered_one_by_one() {
     for n in 2..64 {
         run.must(answer(&n.to_string()));
     }
+    assert!(matches!(run.try_json(answer("64")), Err(Refusal::TooLarge { .. })));
     assert!(matches!(run.try_json(answer("more")), Err(Refusal::TooLarge { .. })));
     // It goes on, and waits again.
     for status in ["running", "suspended"] {
@@ -208,4 +207,16 @@ fn interrupts_of_one_node_are_answered_one_by_one() {
     run.must(json!({"type": "cancel"}));
     assert!(run.session.answers.is_empty());
     assert!(matches!(run.try_json(answer("a")), Err(Refusal::SessionTransition { .. })));
+}
+
+#[test]
+fn a_signal_without_an_id_does_not_count_with_the_answers() {
+    let mut run = Run::at(SessionStatus::Running);
+    run.bring("n", NodeStatus::Suspended);
+    for n in 0..64 {
+        run.must(json!({"type": "signal", "nodeId": "n", "payload": n, "interruptId": n.to_string()}));
+    }
+    run.must(json!({"type": "signal", "nodeId": "n", "payload": 1}));
+    assert_eq!(verified(&run), run.session);
+    assert_eq!(check_created(&Created::fork_of(&run.session)), Ok(()));
 }

@@ -163,6 +163,45 @@ fn attributes_are_flat_and_at_most_8_kib_with_those_held() {
 }
 
 #[test]
+fn attributes_count_as_json() {
+    let mut run = run();
+    let most = 8 * 1024 - r#"{"k":""}"#.len();
+    let log = |attributes: &Value| json!({"type": "addLog", "nodeId": "a", "level": "info", "text": "t", "attributes": attributes});
+    for (id, fits, attributes) in [
+        ("a", true, json!({"k": "x".repeat(most)})),
+        ("b", false, json!({"k": "x".repeat(most + 1)})),
+        ("c", true, json!({"k": "\n".repeat(most / 2)})),
+        ("d", false, json!({"k": "\n".repeat(most / 2 + 1)})),
+        ("e", false, json!({"\n".repeat(4_095): 1})),
+    ] {
+        assert_eq!(run.try_json(node(id, json!({"attributes": attributes}))).is_ok(), fits, "{id}");
+        assert_eq!(run.try_json(log(&attributes)).is_ok(), fits, "{id}");
+    }
+    assert_eq!(run.must(node("a", json!({"attributes": {"k": "x".repeat(most)}}))), [], "nothing new");
+    let added = run.try_json(node("a", json!({"attributes": {"l": 1}})));
+    assert!(matches!(added, Err(Refusal::TooLarge { what: "attributes", .. })), "{added:?}");
+}
+
+#[test]
+fn attributes_that_earlier_versions_took_are_still_read() {
+    let mut run = run();
+    // They did not count the quotes, colons and commas.
+    let attributes = json!({"k": "x".repeat(8 * 1024 - 3)});
+    let (session_id, at) = (run.session.id, run.session.updated_at);
+    let changed = json!({"type": "nodeStatusChanged", "nodeId": "a", "status": "running", "attempt": 1, "attributes": attributes});
+    let recorded = |revision, event: Value| relive_session::Recorded {
+        session_id,
+        revision,
+        at,
+        by: None,
+        event: serde_json::from_value(event).expect("an event"),
+    };
+    let next = run.session.revision + 1;
+    run.session.apply_verified(&recorded(next, changed)).expect("as earlier versions recorded it");
+    relive_session::check_created(&relive_session::Created::fork_of(&run.session)).unwrap();
+}
+
+#[test]
 fn times_are_shown_as_they_were_given() {
     let mut run = run();
     let (early, late) = (time(0), time(90_000_000));

@@ -60,7 +60,7 @@ fn what_is_beyond_the_limits_is_refused_wherever_it_comes_from() {
         json!({"tags": tags(20)}),
         json!({"tags": [long(64), "検索", "a, b", " "]}),
         json!({"metadata": entries(50)}),
-        json!({"metadata": {"k": "x".repeat(16 * 1024 - 3)}}),
+        json!({"metadata": {"k": "x".repeat(16 * 1024 - 8)}}),
     ];
     let invalid = [
         json!({"name": "a\u{0}"}),
@@ -80,14 +80,15 @@ fn what_is_beyond_the_limits_is_refused_wherever_it_comes_from() {
         json!({"tags": tags(21)}),
         json!({"tags": [long(65)]}),
         json!({"metadata": entries(51)}),
-        json!({"metadata": {"k": "x".repeat(16 * 1024 - 2)}}),
+        json!({"metadata": {"k": "x".repeat(16 * 1024 - 7)}}),
+        json!({"metadata": {"k\n".repeat(4_000): "\n".repeat(2_200)}}),
     ];
     let outcomes = |fields: &Value| {
         let mut command = fields.clone();
         command["type"] = json!("setLabels");
         let mut first = fields.clone();
         first["driver"] = json!("external");
-        (Run::new(None).try_json(command).map(drop), check_created(&created(first)))
+        (Run::new(None).try_json(command).map(drop), created(first).labels().check())
     };
     for fields in &accepted {
         assert_eq!(outcomes(fields), (Ok(()), Ok(())));
@@ -112,4 +113,53 @@ fn a_history_with_labels_is_verified() {
     assert_eq!(state, run.session);
     let again = Recorded { revision: state.revision + 1, ..run.history[2].clone() };
     assert!(state.apply_verified(&again).is_err(), "it says nothing new");
+}
+
+#[test]
+fn what_earlier_versions_took_for_16_kib_is_still_read() {
+    // They did not count the quotes, colons and commas.
+    let metadata = json!({"k": "x".repeat(16 * 1024 - 3)});
+    let first = created(json!({"driver": "external", "metadata": metadata}));
+    assert!(matches!(first.labels().check(), Err(Refusal::TooLarge { .. })));
+    assert_eq!(check_created(&first), Ok(()));
+    let mut run = Run::new(None);
+    let set = serde_json::from_value(json!({"type": "labelsSet", "metadata": metadata})).expect("an event");
+    let at = run.session.updated_at;
+    let recorded = Recorded { session_id: run.session.id, revision: 2, at, by: None, event: set };
+    run.session.apply_verified(&recorded).expect("as earlier versions recorded it");
+    assert_eq!(check_created(&Created::fork_of(&run.session)), Ok(()));
+}
+
+#[test]
+fn numbers_are_the_same_if_their_digits_are() {
+    let has = |held: &str, value: &str| {
+        let metadata: Value = serde_json::from_str(&format!("{{\"n\": {held}}}")).expect("metadata");
+        let labels = serde_json::from_value::<relive_session::Labels>(json!({"metadata": metadata})).expect("labels");
+        labels.has("n", &serde_json::from_str(value).expect("a number"))
+    };
+    for (held, value) in [
+        ("1", "1.0"),
+        ("1.0", "1"),
+        ("-3", "-3.0"),
+        ("0", "-0.0"),
+        ("100", "1e2"),
+        ("0.5", "0.50"),
+        ("18446744073709551615", "18446744073709551615"),
+        ("1e20", "100000000000000000000"),
+        // The shortest text of the float is what is stored.
+        ("12345678901234567000", "12345678901234567890.0"),
+    ] {
+        assert!(has(held, value) && has(value, held), "{held} {value}");
+    }
+    for (held, value) in [
+        ("12345678901234567890", "12345678901234567891"),
+        ("9007199254740993", "9007199254740992"),
+        ("9007199254740993", "9007199254740992.0"),
+        ("12345678901234567890", "12345678901234567890.0"),
+        ("-9223372036854775808", "9223372036854775808"),
+        ("1", "1.5"),
+        ("1", "1e300"),
+    ] {
+        assert!(!has(held, value) && !has(value, held), "{held} {value}");
+    }
 }

@@ -226,6 +226,76 @@ async fn a_frame_of_a_mebibyte_is_taken_and_a_larger_one_ends_the_connection() {
 }
 
 #[tokio::test]
+async fn a_frame_that_is_too_large_is_answered_with_its_ids() {
+    let server = TestServer::start().await;
+    let text =
+        format!(r#"{{"type":"command","id":"big","sessionId":"X","command":{{"value":"{}"#, "ü".repeat(MEBIBYTE / 2));
+    let error = json!(["too_large", "big", "X"]);
+    let ids = |frame: &Value| json!([frame["code"], frame["id"], frame["sessionId"]]);
+    let mut whole = RawSocket::open(server.address(), "/ws").await;
+    whole.send(FINAL | TEXT, text.as_bytes()).await;
+    assert_eq!(ids(&whole.frame().await), error);
+    assert_eq!(whole.close_code().await, 1009);
+
+    // The header, and then the payload with a mask.
+    let mut apart = RawSocket::open(server.address(), "/ws").await;
+    let length = (text.len() as u64).to_be_bytes();
+    apart.send_bytes(&[&[FINAL | TEXT, 0xff][..], &length, b"mask"].concat()).await;
+    let masked: Vec<u8> = text.bytes().zip(b"mask".iter().cycle()).map(|(byte, mask)| byte ^ mask).collect();
+    apart.send_bytes(&masked).await;
+    assert_eq!(ids(&apart.frame().await), error);
+    assert_eq!(apart.close_code().await, 1009);
+
+    let mut fragments = RawSocket::open(server.address(), "/ws").await;
+    let (start, rest) = text.as_bytes().split_at(20);
+    fragments.send(TEXT, start).await;
+    fragments.send(FINAL | 0x9, b"ping").await;
+    fragments.send(CONTINUATION, rest).await;
+    assert_eq!(fragments.read().await.0, 0xa, "the pong");
+    assert_eq!(ids(&fragments.frame().await), error);
+    assert_eq!(fragments.close_code().await, 1009);
+    assert_serving(&server).await;
+}
+
+#[tokio::test]
+async fn an_error_has_the_sessions_id_as_it_was_written() {
+    let server = TestServer::start().await;
+    let id = server.new_session().await;
+    let mut socket = server.socket("/ws").await;
+    let nowhere = uuid::Uuid::now_v7().to_string();
+    let unusual = [id.to_uppercase(), format!("{{{id}}}"), id.replace('-', ""), format!("urn:uuid:{id}"), id.clone()];
+    for written in unusual {
+        for frame in [
+            // Refused by the session, by its form, and by the revision.
+            json!({"type": "command", "id": "c", "sessionId": written, "command": {"type": "pause"}}),
+            json!({"type": "command", "id": "c", "sessionId": written}),
+            json!({"type": "command", "id": "c", "sessionId": written, "command": {"type": "start"}, "expectedRevision": 9}),
+            json!({"command": {"type": "fail", "error": id}, "type": "command", "id": "c", "sessionId": written}),
+        ] {
+            // With spaces too, as Python writes them.
+            for text in [frame.to_string(), serde_json::to_string_pretty(&frame).expect("JSON")] {
+                socket.send_text(&text).await;
+                let error = socket.frame().await;
+                assert_eq!(
+                    (&error["type"], &error["sessionId"]),
+                    (&json!("error"), &json!(written)),
+                    "{text}: {error}"
+                );
+            }
+        }
+    }
+    let nowhere = nowhere.to_uppercase();
+    for frame in [
+        json!({"type": "subscribe", "sessionId": nowhere}),
+        json!({"type": "command", "id": "c", "sessionId": nowhere, "command": {"type": "pause"}}),
+    ] {
+        socket.send(frame).await;
+        let error = socket.frame().await;
+        assert_eq!((&error["code"], &error["sessionId"]), (&json!("not_found"), &json!(nowhere)), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn text_that_is_no_utf_8_ends_the_connection() {
     let server = TestServer::start().await;
     for payload in [&b"\xff"[..], b"{\"type\":\"\xc3\x28\"}", b"\xed\xa0\x80", b"\xc3"] {

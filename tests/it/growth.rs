@@ -42,7 +42,7 @@ async fn nodes_are_added_to_a_graph_that_runs() {
     assert_eq!((&event["type"], &event["edges"]), (&json!("nodesAdded"), &added["edges"]));
     server.command(&id, json!([node("s", "running"), node("s#1", "running")])).await;
     let commands = format!("/api/v1/sessions/{id}/commands");
-    server.refused(Method::POST, &commands, Some(added), "bad_request").await;
+    server.refused(Method::POST, &commands, Some(added), "invalid_graph").await;
     let dangling = json!({"type": "addNodes", "nodes": {"t": step("t", json!(["nowhere"]))}});
     server.refused(Method::POST, &commands, Some(dangling), "invalid_graph").await;
     let misspelled = json!({"type": "addNodes", "edges": [{"from": "plan", "too": "s"}]});

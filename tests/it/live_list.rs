@@ -194,3 +194,20 @@ async fn rows_beyond_the_first_page_are_removed_too() {
     let next = server.running_session().await;
     change(&mut list, "added", &next).await;
 }
+
+#[tokio::test]
+async fn lists_and_live_lists_ignore_case_alike() {
+    let server = TestServer::start().await;
+    // A sigma at the end of a word, and a letter whose lower case is two characters for some.
+    for (name, text) in [("ΟΔΟΣ", "ΟΔΟΣ"), ("Η ΟΔΟΣ", "η οδοσ"), ("İstanbul", "İSTAN"), ("İstanbul", "istan")]
+    {
+        let text: String = text.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let mut list = server.socket(&format!("/ws/sessions?text={text}")).await;
+        list.frame_of("sessions").await;
+        let id = server.create(json!({"name": name})).await;
+        let (_, page) = server.get(&format!("/api/v1/sessions?text={text}")).await;
+        assert_eq!(page["sessions"][0]["id"], json!(id), "{text}: {page}");
+        change(&mut list, "added", &id).await;
+        delete(&server, &format!("/api/v1/sessions/{id}")).await;
+    }
+}

@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::harness::{Socket, TestServer, answer, problem};
+use crate::harness::{Socket, TestServer, answer, chain, problem};
 
 fn message(node: &str, content: &str) -> Value {
     json!({"type": "addMessage", "nodeId": node, "content": content})
@@ -301,4 +301,49 @@ async fn nul_and_a_repeated_id_are_refused() {
     server.command(&id, repeated.clone()).await;
     let (status, problem) = server.post(&path, repeated).await;
     assert_eq!((status.as_u16(), &problem["code"]), (409, &json!("conflict")));
+}
+
+#[tokio::test]
+async fn chunks_are_refused_as_their_message_would_be() {
+    let server = TestServer::start().await;
+    let id = server.create(json!({"graph": chain(&["a", "b"])})).await;
+    server.command(&id, json!({"type": "start"})).await;
+    let mut viewer = watch_with_messages(&server, &id, "").await;
+    let mut writer = server.socket("/ws").await;
+    let path = format!("/api/v1/sessions/{id}/tokens");
+    let chunk = |message: &str, more: &Value| {
+        let mut chunk = json!({"nodeId": "a", "messageId": message, "text": "t"});
+        chunk.as_object_mut().expect("an object").extend(more.as_object().expect("members").clone());
+        chunk
+    };
+    let frame = |mut chunk: Value| {
+        (chunk["type"], chunk["sessionId"]) = (json!("token"), json!(id));
+        chunk
+    };
+    for (more, code) in [
+        (json!({"nodeId": "x"}), "unknown_node"),
+        (json!({"nodeId": "x#1"}), "unknown_node"),
+        (json!({"nodeId": ""}), "bad_request"),
+        (json!({"nodeId": "n".repeat(257)}), "too_large"),
+        (json!({"agentId": ""}), "bad_request"),
+        (json!({"agentId": "g".repeat(257)}), "too_large"),
+        (json!({"text": "a\u{0}b"}), "bad_request"),
+    ] {
+        let refused = server
+            .refused(Method::POST, &path, Some(json!([chunk("good", &json!({})), chunk("wrong", &more)])), code)
+            .await;
+        assert!(refused["detail"].as_str().is_some_and(|detail| detail.starts_with("[1]: ")), "{refused}");
+        // Over a socket it is dropped, as all that is not shown.
+        writer.send(frame(chunk("wrong", &more))).await;
+    }
+    // What is under way counts: the answer to the command need not be waited for.
+    let plan = json!({"id": "p", "type": "step", "name": "P", "nextIds": []});
+    writer.send(json!({"type": "command", "id": "c", "sessionId": id, "command": {"type": "addNodes", "nodes": {"p": plan}}})).await;
+    writer.send(frame(chunk("planned", &json!({"nodeId": "p"})))).await;
+    assert_eq!(writer.frame().await["type"], "ack", "no error before it");
+    let shown = viewer.frame_of("token").await;
+    assert_eq!(shown["messageId"], "planned", "nothing that was refused, and nothing beside it: {shown}");
+    let (status, _) = server.post(&path, json!([chunk("instance", &json!({"nodeId": "a#1"}))])).await;
+    assert_eq!(status, 204);
+    assert_eq!(viewer.frame_of("token").await["messageId"], "instance");
 }

@@ -138,6 +138,11 @@ async fn etags_make_reads_cheap_and_writes_conditional() {
     for other in ["W/\"2\"", "\"\"", "\"-1\"", "\"02\"", "\"two\"", "\"1\", \"3\""] {
         problem(command(other), "revision_conflict").await;
     }
+    let none_named = "the session is at revision 2, and If-Match names none; a weak tag never matches";
+    let delete = |if_match: &str| server.request(Method::DELETE, &path).header("if-match", if_match);
+    for request in [command("W/\"2\""), delete("W/\"2\"")] {
+        assert_eq!(problem(request, "revision_conflict").await["detail"], none_named);
+    }
     for malformed in ["two", "2", "", "\"2", "*, \"2\""] {
         problem(command(malformed), "bad_request").await;
     }
@@ -147,7 +152,6 @@ async fn etags_make_reads_cheap_and_writes_conditional() {
     for (one_of, revision) in [("\"4\", \"1\"", 5), ("\"1\",\"5\"", 6), (", W/\"6\", \"6\"", 7)] {
         assert_eq!(answer(command(one_of)).await.1, json!({"revision": revision}));
     }
-    let delete = |if_match: &str| server.request(Method::DELETE, &path).header("if-match", if_match);
     problem(delete("\"6\""), "revision_conflict").await;
     let control = server.request(Method::POST, &format!("{path}/control")).header("if-match", "\"3\"");
     problem(control.json(&json!({"action": "pause"})), "revision_conflict").await;

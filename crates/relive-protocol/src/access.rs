@@ -83,7 +83,9 @@ pub struct CreatedKey {
     pub name: String,
     pub role: String,
     pub prefix: String,
-    /// Empty in the answer to a repetition with the same `Idempotency-Key`: it is not stored.
+    /// Left out in the answer to a repetition with the same `Idempotency-Key`: it is not stored.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[ts(as = "Option<String>", optional)]
     pub key: String,
     pub created_at: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]

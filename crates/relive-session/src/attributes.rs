@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::json::{context_entry_bytes, no_nul};
+use super::json::{bytes, context_entry_bytes, no_nul};
 use super::{Refusal, limits};
 
 const FIELD: &str = "attributes";
@@ -13,9 +13,10 @@ pub(super) fn check_change(change: &Map<String, Value>) -> Result<(), Refusal> {
     change.keys().try_for_each(|key| check_key(key))
 }
 
-/// Checks attributes as they are held: texts, numbers and booleans, at most [`limits::ATTRIBUTE_BYTES`] in all.
+/// Checks attributes as they are held: texts, numbers and booleans. Their length is checked as earlier versions did,
+/// without quotes, colons and commas: what is recorded has to be read.
 pub(super) fn check<'a>(entries: impl IntoIterator<Item = (&'a String, &'a Value)>) -> Result<(), Refusal> {
-    let mut bytes = 0;
+    let mut counted = 0;
     for (key, value) in entries {
         check_key(key)?;
         match value {
@@ -26,10 +27,18 @@ pub(super) fn check<'a>(entries: impl IntoIterator<Item = (&'a String, &'a Value
                 return Err(Refusal::Invalid { field: FIELD, problem });
             }
         }
-        bytes += context_entry_bytes(key, value);
-        if bytes > limits::ATTRIBUTE_BYTES {
+        counted += context_entry_bytes(key, value);
+        if counted > limits::ATTRIBUTE_BYTES {
             return Err(Refusal::TooLarge { what: FIELD, limit: limits::ATTRIBUTE_BYTES });
         }
+    }
+    Ok(())
+}
+
+/// Checks that attributes are at most [`limits::ATTRIBUTE_BYTES`] as JSON.
+pub(super) fn check_size(attributes: &Map<String, Value>) -> Result<(), Refusal> {
+    if bytes(attributes) > limits::ATTRIBUTE_BYTES {
+        return Err(Refusal::TooLarge { what: FIELD, limit: limits::ATTRIBUTE_BYTES });
     }
     Ok(())
 }

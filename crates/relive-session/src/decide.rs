@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::event::MemoryRow;
 use super::family::release;
@@ -20,7 +20,7 @@ use super::{
 ///
 /// As [`decide_at`].
 pub fn decide(session: &Session, command: &Command) -> Result<Vec<Event>, Refusal> {
-    decide_command(session, command, None)
+    decide_command(session, command, None).and_then(|events| fitting(session, command, events))
 }
 
 /// Decides a command against a state, at a time.
@@ -33,7 +33,31 @@ pub fn decide(session: &Session, command: &Command) -> Result<Vec<Event>, Refusa
 /// The [`Refusal`]. An ended session refuses every command except labels, and usage, messages, logs and memories
 /// of its nodes, which are accepted up to [`limits::LATE_MILLIS`] after its end.
 pub fn decide_at(session: &Session, command: &Command, at: Timestamp) -> Result<Vec<Event>, Refusal> {
+    decide_command(session, command, Some(at)).and_then(|events| fitting(session, command, events))
+}
+
+/// As [`decide_at`], for a command that was carried out once, maybe by an earlier version: metadata and attributes
+/// may be as long as those took them.
+pub(super) fn decide_recorded(session: &Session, command: &Command, at: Timestamp) -> Result<Vec<Event>, Refusal> {
     decide_command(session, command, Some(at))
+}
+
+/// The events, unless metadata or attributes become too long as JSON by them.
+fn fitting(session: &Session, command: &Command, events: Vec<Event>) -> Result<Vec<Event>, Refusal> {
+    if events.is_empty() {
+        return Ok(events);
+    }
+    match command {
+        Command::SetLabels(fields) => fields.check_size()?,
+        Command::AddLog { attributes: Some(attributes), .. } => attributes::check_size(attributes)?,
+        Command::SetNodeStatus { node_id, attributes: Some(change), .. } => {
+            let none = Map::new();
+            let held = session.reported(node_id).map_or(&none, |node| &node.attributes);
+            attributes::check_size(&attributes::merged(held, change))?;
+        }
+        _ => {}
+    }
+    Ok(events)
 }
 
 fn decide_command(session: &Session, command: &Command, at: Option<Timestamp>) -> Result<Vec<Event>, Refusal> {
@@ -114,6 +138,15 @@ fn require_live_or_late(session: &Session, command: &'static str, at: Option<Tim
 
 fn require_not_ended(session: &Session, command: &'static str) -> Result<(), Refusal> {
     if session.status.is_ended() { Err(Refusal::SessionTransition { command, status: session.status }) } else { Ok(()) }
+}
+
+/// Checks that a session has a node, or that one may appear by being named.
+///
+/// # Errors
+///
+/// [`Refusal::UnknownNode`], or [`Refusal::TooLarge`] if there are too many.
+pub fn check_node(session: &Session, node_id: &NodeId) -> Result<(), Refusal> {
+    require_room_for(session, node_id)
 }
 
 /// With a graph, only its own nodes and their instances exist; without one, nodes appear when first named.
@@ -339,7 +372,8 @@ fn signal(session: &Session, command: &Command) -> Result<Vec<Event>, Refusal> {
     if is_pending {
         return Err(Refusal::SignalPending { node_id: node_id.clone() });
     }
-    if session.answers.get(node_id).is_some_and(|answers| answers.len() >= limits::INTERRUPTS) {
+    let answers = session.answers.get(node_id).map_or(0, |answers| answers.len());
+    if interrupt_id.is_some() && answers >= limits::INTERRUPTS {
         return Err(Refusal::TooLarge { what: "the number of answered interrupts", limit: limits::INTERRUPTS });
     }
     Ok(vec![Event::Signalled {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Driver, Event, GraphEdge, GraphNode, NodeId, Refusal, Session, limits};
 
 fn invalid<T>(problem: &'static str) -> Result<T, Refusal> {
-    Err(Refusal::Invalid { field: "nodes", problem })
+    Err(Refusal::Graph(format!("nodes {problem}")))
 }
 
 /// The nodes and edges are added if something is new in them.

@@ -1,6 +1,6 @@
 //! JSON values: their sizes and fingerprints, and how absent and `null` differ.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Refusal, limits};
@@ -36,6 +36,11 @@ pub(super) fn digest(value: &Value) -> u64 {
 
 /// The size of an entry of the context data: its key and its value as JSON.
 pub(super) fn context_entry_bytes(key: &str, value: &Value) -> usize {
+    key.len() + bytes(value)
+}
+
+/// The length of the JSON text.
+pub(super) fn bytes(value: &impl Serialize) -> usize {
     struct Count(usize);
     impl std::io::Write for Count {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -46,8 +51,8 @@ pub(super) fn context_entry_bytes(key: &str, value: &Value) -> usize {
             Ok(())
         }
     }
-    let mut count = Count(key.len());
-    // Writing a `Value` into a counter that accepts every byte cannot fail.
+    let mut count = Count(0);
+    // Writing JSON values into a counter that accepts every byte cannot fail.
     let _ = serde_json::to_writer(&mut count, value);
     count.0
 }

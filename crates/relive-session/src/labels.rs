@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 use ts_rs::TS;
 use utoipa::ToSchema;
 
@@ -66,9 +66,24 @@ impl LabelFields {
     ///
     /// [`Refusal::TooLarge`] beyond a limit of [`limits`], [`Refusal::Invalid`] for anything else.
     pub fn check(&self) -> Result<(), Refusal> {
+        self.check_recorded()?;
+        self.check_size()
+    }
+
+    /// As [`LabelFields::check`], for what was recorded, maybe by an earlier version, which counted the metadata
+    /// without the quotes, colons and commas.
+    pub(super) fn check_recorded(&self) -> Result<(), Refusal> {
         check_name(self.name.as_deref().unwrap_or_default())?;
         check_tags(self.tags.as_deref().unwrap_or_default())?;
         self.metadata.as_ref().map_or(Ok(()), check_metadata)
+    }
+
+    /// Checks the metadata's length as JSON.
+    pub(super) fn check_size(&self) -> Result<(), Refusal> {
+        if self.metadata.as_ref().is_some_and(|metadata| super::json::bytes(metadata) > limits::LABEL_BYTES) {
+            return Err(Refusal::TooLarge { what: "metadata", limit: limits::LABEL_BYTES });
+        }
+        Ok(())
     }
 }
 
@@ -89,20 +104,38 @@ impl Labels {
         next
     }
 
-    /// Checks labels that were not set by a command here.
+    /// Checks labels that were not set by a command here; as [`LabelFields::check_recorded`].
     pub(super) fn check(&self) -> Result<(), Refusal> {
         check_name(self.name.as_deref().unwrap_or_default())?;
         check_tags(&self.tags)?;
         check_metadata(&self.metadata)
     }
 
-    /// Whether the metadata has this value under this key. Numbers are compared as numbers.
+    /// Whether the metadata has this value under this key. Numbers are compared as PostgreSQL compares those of
+    /// `jsonb`: by their decimal digits, so 1 and 1.0 are the same.
     #[must_use]
     pub fn has(&self, key: &str, value: &Value) -> bool {
         self.metadata.get(key).is_some_and(|held| match (held, value) {
-            (Value::Number(held), Value::Number(value)) => held == value || held.as_f64() == value.as_f64(),
+            (Value::Number(held), Value::Number(value)) => is_same_number(held, value),
             (held, value) => held == value,
         })
+    }
+}
+
+fn is_same_number(one: &Number, other: &Number) -> bool {
+    match (integer(one), integer(other)) {
+        (Some(one), Some(other)) => one == other,
+        // Two floats; or an integer, and a float that is none or too large to be the same.
+        _ => one == other,
+    }
+}
+
+/// The number if it is an integer. A float is the one that its text is, with which it is stored: not always the one
+/// that it would be converted to.
+fn integer(number: &Number) -> Option<i128> {
+    match number.as_i128() {
+        None => number.as_f64().filter(|float| float.fract() == 0.0)?.to_string().parse().ok(),
+        integer => integer,
     }
 }
 
@@ -139,6 +172,7 @@ fn check_tag(tag: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// The length is checked as earlier versions did: less than that of the JSON text.
 fn check_metadata(metadata: &Map<String, Value>) -> Result<(), Refusal> {
     if metadata.len() > limits::METADATA_KEYS {
         return Err(Refusal::TooLarge { what: "the number of keys in metadata", limit: limits::METADATA_KEYS });

@@ -70,7 +70,7 @@ pub use apply::ApplyError;
 pub use catalog::{Agent, AgentFields, Group, GroupFields, Workflow, WorkflowFields};
 pub use command::{Command, MessageRole};
 pub use content::{ContentType, ToolCall};
-pub use decide::{decide, decide_at};
+pub use decide::{check_node, decide, decide_at};
 pub use driver::Driver;
 pub use event::{Created, Event, Forked, MemoryAdded, MemoryRow, MessageAdded, Recorded};
 pub use graph::{GraphDefinition, GraphError, GraphNode};
@@ -98,7 +98,7 @@ pub use text::{Text, Texts};
 pub use time::Timestamp;
 pub use timeline::{NodeInterval, NodeTimeline, SessionInterval, Timeline, TimelineBuilder};
 pub use trace_context::{NotATraceParent, TraceContext, TraceParent, TraceState};
-pub use validate::{check_lease, json as check_json, validate as check_command};
+pub use validate::{check_chunk, check_lease, json as check_json, validate as check_command};
 pub use verify::{Implausible, check_created, check_log, check_message};
 pub use webhook::{
     CreatedWebhook, Delivery, DeliveryStatus, RotateWebhookSecret, Webhook, WebhookFields, WebhookFilter, WebhookType,

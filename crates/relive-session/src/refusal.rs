@@ -11,7 +11,7 @@ pub enum Refusal {
     NodeTransition { node_id: NodeId, from: NodeStatus, to: NodeStatus },
     #[error("cannot complete while {count} node(s) are running or suspended, such as '{example}'")]
     NodesActive { count: usize, example: NodeId },
-    #[error("node '{node_id}' is not in the session's graph")]
+    #[error("the session has no node '{node_id}'")]
     UnknownNode { node_id: NodeId },
     #[error("node '{node_id}' is neither running nor suspended, so it takes no signal and no review")]
     NotWaiting { node_id: NodeId },

@@ -51,7 +51,7 @@ pub fn validate(command: &Command) -> Result<(), Refusal> {
         // Checked with the graph.
         Command::AddNodes { .. } => Ok(()),
         Command::SetProposal { proposal } => json("proposal", proposal),
-        Command::SetLabels(fields) => fields.check(),
+        Command::SetLabels(fields) => fields.check_recorded(),
         Command::Signal { node_id, payload, interrupt_id } => {
             id("nodeId", node_id.as_str())?;
             optional(interrupt_id.as_deref(), |value| id("interruptId", value))?;
@@ -83,6 +83,17 @@ pub fn validate(command: &Command) -> Result<(), Refusal> {
             })
         }
     }
+}
+
+/// Checks a chunk of a message as the message that it becomes will be; not whether there is such a node.
+///
+/// # Errors
+///
+/// As [`validate()`].
+pub fn check_chunk(node_id: &NodeId, agent_id: Option<&str>, chunk: &str) -> Result<(), Refusal> {
+    id("nodeId", node_id.as_str())?;
+    optional(agent_id, |value| id("agentId", value))?;
+    text("text", chunk, limits::CONTENT_BYTES)
 }
 
 /// Checks the length of a lease.

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::decide::decide_recorded;
 use super::validate::{self, validate};
-use super::{ApplyError, Command, Created, Event, Recorded, Refusal, Session, decide_at};
+use super::{ApplyError, Command, Created, Event, Recorded, Refusal, Session};
 
 /// Why an event cannot have been recorded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -37,7 +38,7 @@ impl Session {
         };
         let mut next = self.clone();
         next.apply(recorded)?;
-        let decided = decide_at(self, &command, recorded.at)?;
+        let decided = decide_recorded(self, &command, recorded.at)?;
         let is_so = match decided.as_slice() {
             [decided] => is_same(decided, &recorded.event),
             // Earlier versions recorded a value that was held already.
@@ -63,7 +64,7 @@ pub fn check_created(created: &Created) -> Result<(), Refusal> {
     if let Some(name) = created.workflow_name.as_ref().filter(|name| !is_of_graph(name)) {
         validate::name("workflowName", name)?;
     }
-    created.labels().check()?;
+    created.labels().check_recorded()?;
     created.check_parent()?;
     for (field, value) in [("proposal", &created.proposal), ("inputs", &created.inputs)] {
         if let Some(value) = value {

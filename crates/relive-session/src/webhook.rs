@@ -214,7 +214,9 @@ pub struct Webhook {
 pub struct CreatedWebhook {
     #[serde(flatten)]
     pub webhook: Webhook,
-    /// Empty in the answer to a repeated creation with the same `Idempotency-Key`.
+    /// Left out in the answer to a repeated creation with the same `Idempotency-Key`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[ts(as = "Option<String>", optional)]
     pub secret: String,
 }
 

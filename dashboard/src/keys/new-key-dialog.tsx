@@ -41,7 +41,7 @@ export function NewKeyDialog({ onMade, onClose }: { onMade: () => void; onClose:
     return (
       <Dialog title={t.newKey} onClose={onClose}>
         <p>{t.keyShownOnce}</p>
-        <SecretField label={made.name} value={made.key} />
+        <SecretField label={made.name} value={made.key ?? ''} />
         <div className="buttons end">
           <button type="button" className="primary" onClick={onClose}>
             {t.keyIsKept}

@@ -49,7 +49,7 @@ export function WebhookDialog({ webhook, onSaved, onClose }: WebhookDialogProps)
   if (made !== undefined) {
     return (
       <Dialog title={m.newWebhook} onClose={onClose}>
-        <NewSecret secret={made.secret} onClose={onClose} />
+        <NewSecret secret={made.secret ?? ''} onClose={onClose} />
       </Dialog>
     )
   }

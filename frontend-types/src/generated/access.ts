@@ -102,9 +102,9 @@ expiresInSeconds?: number, };
  */
 export type CreatedKey = { id: string, project: ProjectId, name: string, role: string, prefix: string, 
 /**
- * Empty in the answer to a repetition with the same `Idempotency-Key`: it is not stored.
+ * Left out in the answer to a repetition with the same `Idempotency-Key`: it is not stored.
  */
-key: string, createdAt: Timestamp, expiresAt?: Timestamp, };
+key?: string, createdAt: Timestamp, expiresAt?: Timestamp, };
 
 /**
  * The answer to `POST /tokens`.

@@ -6,9 +6,9 @@ import type { SessionId, Timestamp } from "./session.js";
  */
 export type CreatedWebhook = { 
 /**
- * Empty in the answer to a repeated creation with the same `Idempotency-Key`.
+ * Left out in the answer to a repeated creation with the same `Idempotency-Key`.
  */
-secret: string, id: string, 
+secret?: string, id: string, 
 /**
  * Why the server has disabled it.
  */

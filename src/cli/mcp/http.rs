@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 
 use super::handler::{Handler, TokenFrom};
 use super::{McpArgs, McpError};
+use crate::cli::print_line;
 use crate::server::{HttpLimits, serve_router};
 
 /// Bytes of a request.
@@ -40,7 +41,8 @@ pub async fn serve(args: &McpArgs, address: SocketAddr) -> Result<(), McpError> 
     let handler = Handler::new(args.server.api_without_token()?, TokenFrom::OfRequest);
     let listener = TcpListener::bind(address).await.map_err(|error| McpError::Listen { address, error })?;
     let bound = listener.local_addr().unwrap_or(address);
-    println!("listening on http://{bound}/mcp");
+    // Standard output may be closed; it serves nevertheless.
+    let _ = print_line(&format!("listening on http://{bound}/mcp"));
     let limits = HttpLimits { head: HEAD, stall: STALL, connections: CONNECTIONS, ..HttpLimits::default() };
     let stop = async { drop(tokio::signal::ctrl_c().await) };
     serve_router(listener, router(handler, &hosts), limits, stop, SHUTDOWN_GRACE).await;

@@ -130,11 +130,11 @@ impl SessionText {
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
         let is_possible = !text.is_empty() && text.chars().count() <= Self::CHARACTERS && !text.contains('\0');
-        is_possible.then(|| Self { lower: text.to_lowercase() })
+        is_possible.then(|| Self { lower: lower(text) })
     }
 
     fn matches(&self, session: &Session) -> bool {
-        let has = |text: &str| text.to_lowercase().contains(&self.lower);
+        let has = |text: &str| lower(text).contains(&self.lower);
         session.labels.name.as_deref().is_some_and(has)
             || session.labels.tags.iter().any(|tag| has(tag))
             || session.origin.workflow_name.as_deref().is_some_and(has)
@@ -156,6 +156,12 @@ impl SessionText {
         };
         Some((fill(&Uuid::nil().to_string())?, fill(&Uuid::max().to_string())?))
     }
+}
+
+/// As PostgreSQL's `lower`, by which lists are read: a character becomes one character, whatever stands around it. For
+/// `str::to_lowercase`, a sigma at the end of a word is another letter than elsewhere.
+fn lower(text: &str) -> String {
+    text.chars().map(|c| c.to_lowercase().next().unwrap_or(c)).collect()
 }
 
 #[cfg(test)]

@@ -201,7 +201,9 @@ impl ClientConnection {
             let woken = self.wait().await;
             let end = match woken {
                 Wakeup::Message(None) => return None,
-                Wakeup::Message(Some(Err(error))) => return closing::explain(&self.socket, &error),
+                Wakeup::Message(Some(Err(error))) => {
+                    return Box::pin(closing::explain(&self.socket, &mut self.reader, &error)).await;
+                }
                 Wakeup::Message(Some(Ok(message))) => {
                     self.pong_due = None;
                     self.receive(message).await
@@ -303,7 +305,7 @@ impl ClientConnection {
     async fn receive(&mut self, message: Message) -> Option<CloseCode> {
         match message {
             Message::Text(text) => match ClientFrame::read(&text) {
-                Ok(ClientFrame::Command(command)) => return self.submit(*command),
+                Ok(ClientFrame::Command(command)) => return self.submit(*command, &text),
                 Ok(frame) => return Box::pin(self.handle(frame, &text)).await,
                 Err(error) => self.reject_frame(&text, &format!("not a frame of this protocol: {error}")),
             },
@@ -340,13 +342,15 @@ impl ClientConnection {
                     Err(problem) => self.reject_frame(text, &problem),
                 }
             }
-            ClientFrame::Command(command) => return self.submit(*command),
-            ClientFrame::Subscribe(subscribe) => return self.subscribe(&subscribe).await,
+            ClientFrame::Command(command) => return self.submit(*command, text),
+            ClientFrame::Subscribe(subscribe) => return self.subscribe(&subscribe, text).await,
             ClientFrame::Unsubscribe { session_id } => drop(self.viewers.remove(&session_id)),
             ClientFrame::Ping => self.socket.send(frames::text(&ServerFrame::Pong)),
             ClientFrame::Token { session_id, node_id, message_id, text, agent_id, is_thinking } => {
                 let chunk = Chunk { node_id, message_id, text, agent_id, is_thinking };
-                if self.identity.scoped.may_show_chunks(session_id).await {
+                // One that is not shown is not answered either: for clients, an error with the id of a session and
+                // without one of its own ends their subscription.
+                if self.identity.scoped.may_show_chunk(session_id, &chunk).await {
                     self.gateway.hub.announce_chunk(session_id, &chunk);
                     self.gateway.rooms.show_chunk(session_id, chunk, Arc::downgrade(&self.socket));
                 }
@@ -366,10 +370,10 @@ impl ClientConnection {
 const REFUSED_FRAMES: u32 = 100;
 
 impl ClientConnection {
-    fn submit(&mut self, command: CommandFrame) -> Option<CloseCode> {
+    fn submit(&mut self, command: CommandFrame, text: &str) -> Option<CloseCode> {
         self.reader.stay_ready();
         let in_flight = self.in_flight.get_or_insert_with(|| Box::new(InFlight::new()));
-        let submitted = in_flight.submit(&self.identity.scoped, command);
+        let submitted = in_flight.submit(&self.identity.scoped, command, text);
         self.answer_at_once(submitted)
     }
 

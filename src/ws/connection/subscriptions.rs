@@ -9,6 +9,7 @@ use super::ClientConnection;
 use crate::hub::{Hub, HubError};
 use crate::scoped::Refused;
 use crate::ws::client::Client;
+use crate::ws::frame_ids::as_written;
 use crate::ws::rooms::Membership;
 use crate::ws::viewer::{Viewer, ViewerStep};
 use crate::ws::{backfill, frames, refusals};
@@ -32,17 +33,18 @@ pub(super) struct Subscribed {
 }
 
 impl ClientConnection {
-    pub(super) async fn subscribe(&mut self, subscribe: &Subscribe) -> Option<CloseCode> {
+    /// `text` is the frame that asks for it.
+    pub(super) async fn subscribe(&mut self, subscribe: &Subscribe, text: &str) -> Option<CloseCode> {
         let id = subscribe.session_id;
         if self.viewers.len() >= self.gateway.options.subscriptions && !self.viewers.contains_key(&id) {
             let problem = format!("a socket holds at most {} subscriptions", self.gateway.options.subscriptions);
-            self.socket.send(frames::error_frame(None, Some(id), ErrorCode::TooLarge, &problem));
+            self.socket.send(frames::error_frame(None, Some(as_written(text, id)), ErrorCode::TooLarge, &problem));
             return None;
         }
         match self.join(subscribe).await {
             Ok(end) => end,
             Err(error) => {
-                self.socket.send(refusals::frame(None, id, &error));
+                self.socket.send(refusals::frame(None, as_written(text, id), &error));
                 None
             }
         }

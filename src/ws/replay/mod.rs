@@ -263,11 +263,11 @@ impl Replay {
 fn final_frame(id: SessionId, error: ReplayError) -> (Bytes, CloseCode) {
     match error {
         ReplayError::EmptyRange => {
-            let frame = frames::error_frame(None, Some(id), ErrorCode::BadRequest, &error.to_string());
+            let frame = frames::error_frame(None, Some(id.into()), ErrorCode::BadRequest, &error.to_string());
             (frame, CloseCode::NotThisProtocol)
         }
         ReplayError::Forbidden => {
-            let frame = frames::error_frame(None, Some(id), ErrorCode::Forbidden, &error.to_string());
+            let frame = frames::error_frame(None, Some(id.into()), ErrorCode::Forbidden, &error.to_string());
             (frame, CloseCode::Forbidden)
         }
         ReplayError::Gone => (frames::hub_error(None, id, &HubError::NotFound), CloseCode::NoSuchSession),

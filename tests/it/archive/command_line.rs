@@ -9,6 +9,16 @@ use tokio::process::Command;
 use super::{export, lines, run};
 use crate::harness::{DEADLINE, TestServer};
 
+/// Its standard output is a device that is always full.
+#[cfg(target_os = "linux")]
+async fn relive_to_a_full_disk(server: &TestServer, arguments: &[&str]) -> Output {
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("the device");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_relive"));
+    command.args(arguments).env("RELIVE_SERVER", server.url("")).kill_on_drop(true);
+    let child = command.stdin(Stdio::null()).stdout(full).stderr(Stdio::piped()).spawn().expect("relive");
+    tokio::time::timeout(DEADLINE, child.wait_with_output()).await.expect("in time").expect("an end")
+}
+
 async fn relive(server: &TestServer, arguments: &[&str], input: Option<&[u8]>) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_relive"));
     command.args(arguments).env("RELIVE_SERVER", server.url("")).kill_on_drop(true);
@@ -54,6 +64,29 @@ async fn a_session_goes_round_through_a_file_and_through_a_pipe() {
         assert_eq!(server.session(copy).await["revision"], 22);
     }
     assert_eq!(text(&anew.stdout), format!("{id}\n"));
+}
+
+#[tokio::test]
+#[cfg(target_os = "linux")]
+async fn an_output_that_cannot_be_written_is_an_error() {
+    let server = TestServer::start().await;
+    let id = run(&server).await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("run.ndjson");
+    let name = file.to_str().expect("a path");
+    assert!(relive(&server, &["export", &id, "--output", name], None).await.status.success());
+    let graph = directory.path().join("graph.json");
+    let node = serde_json::json!({"id": "a", "type": "command", "name": "A", "properties": {"command": "true"}});
+    let written = serde_json::json!({"name": "g", "startNodeId": "a", "nodes": {"a": node}});
+    std::fs::write(&graph, written.to_string()).expect("a file");
+    let graph = graph.to_str().expect("a path");
+    for arguments in [&["export", &id][..], &["import", "--new-id", name], &["watch", &id], &["watch"], &["run", graph]]
+    {
+        let output = relive_to_a_full_disk(&server, arguments).await;
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
+        assert!(said.starts_with("relive: cannot write standard output: ") && said.lines().count() == 1, "{said}");
+    }
 }
 
 #[tokio::test]

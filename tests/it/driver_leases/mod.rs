@@ -186,6 +186,8 @@ async fn leases_that_cannot_be_are_refused() {
     ] {
         server.refused(Method::POST, &lease, Some(body), code).await;
     }
+    let short = server.refused(Method::POST, &lease, Some(json!({"seconds": 4})), "bad_request").await;
+    assert_eq!(short["detail"], "seconds must lie between 5 and 3600");
     let commands = format!("/api/v1/sessions/{id}/commands");
     for seconds in [json!(4), json!("x"), json!(5.5)] {
         let command = json!({"type": "setContext", "key": "k", "value": 1, "leaseSeconds": seconds});

@@ -264,7 +264,8 @@ async fn what_arrives_late_is_taken_for_nodes_that_exist() {
     assert_eq!(viewer.frame_of("log").await["log"]["text"], "late");
     assert_eq!(server.session(&id).await["totalTokens"], 6);
     let path = format!("/api/v1/sessions/{id}/commands");
-    server.refused(Method::POST, &path, Some(log("new", "info", "t")), "unknown_node").await;
+    let refused = server.refused(Method::POST, &path, Some(log("new", "info", "t")), "unknown_node").await;
+    assert_eq!(refused["detail"], "the session has no node 'new'", "it has no graph either");
     let status = json!({"type": "setNodeStatus", "nodeId": "a", "status": "running"});
     server.refused(Method::POST, &path, Some(status), "illegal_transition").await;
     // A minute later, by the server's clock.

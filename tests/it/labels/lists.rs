@@ -118,3 +118,31 @@ async fn the_filters_are_documented_by_the_names_they_travel_under() {
     let metadata = parameters.iter().find(|parameter| parameter["name"] == "metadata").expect("metadata");
     assert_eq!((&metadata["style"], &metadata["explode"]), (&json!("deepObject"), &json!(true)), "{metadata}");
 }
+
+#[tokio::test]
+async fn lists_and_live_lists_compare_the_same_numbers() {
+    let server = TestServer::start().await;
+    let cases = [
+        ("12345678901234567891", &["12345678901234567890", "12345678901234567891.0"][..], "12345678901234567891"),
+        ("9007199254740993", &["9007199254740992", "9007199254740992.0"], "9007199254740993"),
+        ("12345678901234567890.0", &["12345678901234567890"], "12345678901234567000"),
+        ("1", &["1.5", "-1"], "1.0"),
+        ("0", &["1e-300"], "-0.0"),
+    ];
+    for (case, (value, others, equal)) in cases.into_iter().enumerate() {
+        let key = format!("k{case}");
+        let query = format!("metadata.{key}={value}");
+        let mut list = server.socket(&format!("/ws/sessions?{query}")).await;
+        list.frame_of("sessions").await;
+        let create = async |text: &str| {
+            let number: serde_json::Value = serde_json::from_str(text).expect("a number");
+            server.create(json!({"metadata": {key.as_str(): number}})).await
+        };
+        for other in others {
+            create(other).await;
+        }
+        let same = create(equal).await;
+        change(&mut list, "added", &same).await;
+        assert_lists(&server, &query, &[&same]).await;
+    }
+}

@@ -88,7 +88,7 @@ async fn a_repeated_creation_makes_one_webhook_and_does_not_show_its_secret_agai
     assert_eq!(status, StatusCode::CREATED);
     assert!(first["secret"].as_str().expect("a secret").len() > 40, "{first}");
     let (status, second) = answer(send().json(&request)).await;
-    assert_eq!((status, &second["id"], &second["secret"]), (StatusCode::CREATED, &first["id"], &json!("")));
+    assert_eq!((status, &second["id"], second.get("secret")), (StatusCode::CREATED, &first["id"], None));
     problem(send().json(&json!({"url": URL, "types": ["session.created"]})), "idempotency_key_reused").await;
     let stored: i64 =
         sqlx::query_scalar("SELECT count(*) FROM idempotency_keys WHERE answer::text LIKE '%' || $1 || '%'")

@@ -1034,7 +1034,6 @@ class Created(TypedDict, total=False):
 class _CreatedKeyRequired(TypedDict):
     createdAt: str
     id: str
-    key: str
     name: str
     prefix: str
     project: str
@@ -1045,6 +1044,7 @@ class CreatedKey(_CreatedKeyRequired, total=False):
     """The answer to `POST /keys`: the only time that the key itself is shown."""
 
     expiresAt: str
+    key: str
 
 
 class CreatedToken(TypedDict):
@@ -1059,7 +1059,6 @@ class _CreatedWebhookRequired(TypedDict):
     createdAt: str
     enabled: bool
     id: str
-    secret: str
     types: list[WebhookType]
     updatedAt: str
     url: str
@@ -1071,6 +1070,7 @@ class CreatedWebhook(_CreatedWebhookRequired, total=False):
     disabledReason: str
     filter: WebhookFilter
     previousSecretUntil: str
+    secret: str
 
 
 class _DeleteSessionsRequired(TypedDict):
