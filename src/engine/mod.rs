@@ -40,7 +40,7 @@ pub use nodes::{
 pub use plan::{Kinds, Plan, Planned};
 pub use policy::{Policy, RunBudget, RunSettings};
 pub use remote::{RemoteEvents, RemoteLink};
-pub use run::{Control, Ended, RunError, RunOptions, run};
+pub use run::{Control, Ended, Prospects, RunError, RunOptions, run};
 pub use schedule::{LoopPast, NodeOutcome, Past, Restored, Round, RunEnd, Schedule, Step};
 pub use session_link::{LinkError, LinkEvents, SessionLink};
 pub use supervisor::{Engine, EngineOptions};

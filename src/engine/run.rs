@@ -15,6 +15,7 @@
 
 mod budget;
 mod outputs;
+mod prospects;
 mod resume;
 mod rounds;
 mod sending;
@@ -40,6 +41,7 @@ use super::session_link::{LinkError, LinkEvents, SessionLink};
 use super::wall::WallClock;
 use relive_session::{Event, NodeId, Recorded, Revision, SessionStatus};
 
+pub use prospects::Prospects;
 use rounds::Rounds;
 use sending::{Purpose, RequestedEnd};
 use timers::{Timer, Timers, at};

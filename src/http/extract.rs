@@ -42,17 +42,6 @@ impl<T: FromClient, S: Send + Sync> FromRequest<S> for Replacement<T> {
     }
 }
 
-/// A JSON body of another protocol: members that are not read are ignored.
-pub struct Foreign<T>(pub T);
-
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Foreign<T> {
-    type Rejection = ApiError;
-
-    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        Ok(Self(read(request, state, |text| Ok(serde_json::from_str(text)?)).await?.0))
-    }
-}
-
 /// A JSON body of up to [`TEXT_BODY_BYTES`], for routes that allow it, and whether it is larger than other
 /// bodies may be: then only texts may make it large.
 pub struct TextBody<T> {
@@ -69,7 +58,7 @@ impl<T: FromClient, S: Send + Sync> FromRequest<S> for TextBody<T> {
     }
 }
 
-async fn read<T, S: Send + Sync>(
+pub(super) async fn read<T, S: Send + Sync>(
     request: Request,
     state: &S,
     parse: impl FnOnce(&str) -> Result<T, ReadError>,

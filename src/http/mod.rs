@@ -20,6 +20,7 @@ mod deletion;
 mod driver_leases;
 mod error;
 mod extract;
+mod foreign;
 mod forks;
 mod frame_ancestors;
 mod history;

@@ -12,7 +12,6 @@ use super::sending::Purpose;
 use super::timers::Timer;
 use super::{MOST_CRASHES, Run};
 use crate::engine::node_task::{Phase, set_status, with_retry};
-use crate::engine::plan::Plan;
 use crate::engine::schedule::{NodeOutcome, Past, Restored, Schedule};
 use relive_session::{Command, Node, NodeId, NodeStateSnapshot, NodeStatus, Retry, Session, Timestamp};
 
@@ -24,7 +23,11 @@ impl Run {
         self.phase.send_replace(Self::phase_of(session.status));
         let open = self.open_decisions(session);
         let past = |node: &NodeId| {
-            if open.contains_key(node) { Past::Ended(NodeOutcome::Completed) } else { past(&self.plan, session, node) }
+            if open.contains_key(node) {
+                Past::Ended(NodeOutcome::Completed)
+            } else {
+                past(session, node, self.continues(node))
+            }
         };
         let Restored { schedule, step, reset } = Schedule::restore_in(
             Arc::clone(&self.plan.layout),
@@ -184,11 +187,16 @@ impl Run {
         self.wait(&node.id, waited.unwrap_or_default());
     }
 
+    /// Whether the run continues when the node has finally failed.
+    fn continues(&self, node: &NodeId) -> bool {
+        self.plan.node(node).is_some_and(|planned| planned.policy.continues)
+    }
+
     /// Restores the error of a run that was already failing.
     fn restore_failure(&mut self, session: &Session) {
         let failed = |node: &&Arc<Node>| {
             let id = &node.snapshot.id;
-            self.plan.node(id).is_some() && past(&self.plan, session, id) == Past::Ended(NodeOutcome::Failed)
+            self.plan.node(id).is_some() && past(session, id, self.continues(id)) == Past::Ended(NodeOutcome::Failed)
         };
         if let Some(node) = session.nodes.values().find(failed) {
             let error = node.snapshot.error.as_deref().unwrap_or_default();
@@ -197,7 +205,8 @@ impl Run {
     }
 }
 
-fn past(plan: &Plan, session: &Session, node: &NodeId) -> Past {
+/// The stored state of a node; `continues`: its policy ignores a failure.
+pub(super) fn past(session: &Session, node: &NodeId, continues: bool) -> Past {
     if session.nodes.get(node).is_some_and(|held| due_at(held).is_some()) {
         return Past::Running;
     }
@@ -206,21 +215,19 @@ fn past(plan: &Plan, session: &Session, node: &NodeId) -> Past {
         Some(NodeStatus::Running | NodeStatus::Suspended) => Past::Running,
         Some(NodeStatus::Completed) => Past::Ended(NodeOutcome::Completed),
         Some(NodeStatus::Skipped) => Past::Ended(NodeOutcome::Skipped),
-        Some(NodeStatus::Failed) if plan.node(node).is_some_and(|planned| planned.policy.continues) => {
-            Past::Ended(NodeOutcome::Completed)
-        }
+        Some(NodeStatus::Failed) if continues => Past::Ended(NodeOutcome::Completed),
         Some(NodeStatus::Failed) => Past::Ended(NodeOutcome::Failed),
     }
 }
 
 /// When the retry of a failed node is due; `None` for any other node.
-fn due_at(node: &Node) -> Option<Timestamp> {
+pub(super) fn due_at(node: &Node) -> Option<Timestamp> {
     let waits = matches!(node.snapshot.status, NodeStatus::Pending | NodeStatus::Failed);
     node.snapshot.retry.filter(|_| waits)?.due_at
 }
 
 /// The next nodes that a node has chosen; `None` if all follow.
-fn chosen(session: &Session, node: &NodeId) -> Option<Vec<NodeId>> {
+pub(super) fn chosen(session: &Session, node: &NodeId) -> Option<Vec<NodeId>> {
     session.nodes.get(node)?.snapshot.next_ids.clone()
 }
 

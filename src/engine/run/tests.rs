@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 mod clock;
 mod ends;
 mod interruptions;
+mod prospects;
 
 /// A session in this process, and both sides of its driver.
 #[derive(Clone, Debug)]

@@ -171,6 +171,11 @@ impl fmt::Display for InterruptId {
 }
 
 impl InterruptId {
+    /// Which question it is, however far the client had been shown the run.
+    pub fn question(&self) -> String {
+        format!("{}:{}", self.node_id, self.attempt)
+    }
+
     pub fn parse(text: &str) -> Option<Self> {
         let (session_id, rest) = text.split_once(':')?;
         let (node_id, rest) = rest.rsplit_once(':')?;

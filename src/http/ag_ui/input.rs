@@ -1,6 +1,8 @@
 //! `RunAgentInput`: what an AG-UI client sends. Members that are not read here are ignored: the protocol is another
 //! one's, and grows.
 
+use std::collections::HashSet;
+
 use relive_session::Command;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -9,6 +11,7 @@ use utoipa::ToSchema;
 use super::events::InterruptId;
 use super::run::RunIds;
 use crate::http::error::ApiError;
+use crate::http::foreign::{objects, or_default};
 
 /// Characters of a thread's or a run's id.
 const ID_CHARACTERS: usize = 256;
@@ -22,21 +25,23 @@ pub struct RunAgentInput {
     pub thread_id: String,
     pub run_id: String,
     /// The conversation so far.
+    #[serde(deserialize_with = "objects")]
     pub messages: Vec<AgUiMessage>,
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
     pub state: Value,
-    #[serde(default)]
-    #[schema(value_type = Vec<Object>, required = false)]
+    #[serde(default, deserialize_with = "or_default")]
+    #[schema(value_type = Option<Vec<Object>>)]
     pub tools: Vec<Value>,
-    #[serde(default)]
-    #[schema(value_type = Vec<Object>, required = false)]
+    #[serde(default, deserialize_with = "or_default")]
+    #[schema(value_type = Option<Vec<Object>>)]
     pub context: Vec<Value>,
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
     pub forwarded_props: Value,
     /// Answers to the interrupts of one run; then nothing is started.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "objects")]
+    #[schema(value_type = Option<Vec<ResumeEntry>>)]
     pub resume: Vec<ResumeEntry>,
 }
 
@@ -141,6 +146,10 @@ impl RunAgentInput {
             return Err(ApiError::bad_request(format!("resume may have at most {ANSWERS} entries")));
         }
         let answers = self.resume.iter().map(ResumeEntry::answer).collect::<Result<Vec<_>, _>>()?;
+        let mut nodes = HashSet::new();
+        if let Some((repeated, _)) = answers.iter().find(|(id, _)| !nodes.insert(&id.node_id)) {
+            return Err(ApiError::bad_request(format!("resume answers the interrupt {repeated} more than once")));
+        }
         let sessions = || answers.iter().map(|(id, _)| id.session_id);
         if sessions().any(|id| Some(id) != sessions().next()) {
             return Err(ApiError::bad_request("resume must answer the interrupts of one run"));

@@ -13,11 +13,13 @@ use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use super::error::ApiError;
-use super::extract::{Foreign, Path};
+use super::extract::Path;
+use super::foreign::Foreign;
 use super::sessions::describe;
 use super::sse;
 use super::state::Api;
 use crate::access::Action;
+use crate::engine::Prospects;
 use crate::hub::{HubError, Submission};
 use crate::scoped::Refused;
 use crate::storage::Constraint;
@@ -25,7 +27,7 @@ use crate::ws::{ClientIp, Streamed};
 use calls::KNOWN_CALLS;
 use input::RunAgentInput;
 use relive_protocol::{CreateSession, ErrorCode, Mode, Problem, Subscribe};
-use relive_session::{Command, Driver, Revision, Session, SessionId};
+use relive_session::{Command, Driver, Refusal, Revision, Session, SessionId};
 use run::{Run, RunIds};
 
 /// Where the metadata of a session has the ids by which its AG-UI client knows it.
@@ -35,8 +37,8 @@ const RUN_ID: &str = "agUiRunId";
 /// A run as AG-UI events (server-sent): from its beginning, and live if it has not ended.
 ///
 /// `threadId` and `runId` are those it was started with by `POST /ag-ui/{workflowId}`, or the session's id. Steps are
-/// named by their node. While nothing runs and a node waits for a review, the stream ends with `RUN_FINISHED` and the
-/// outcome `interrupt`.
+/// named by their node. While a node waits for a review and nothing runs or is ready to, the stream ends with
+/// `RUN_FINISHED` and the outcome `interrupt`.
 #[utoipa::path(get, path = "/sessions/{id}/ag-ui", operation_id = "ag_ui_session", tag = "streams",
     params(("id" = SessionId, Path)),
     responses(
@@ -50,7 +52,8 @@ pub async fn session(
     Extension(client): Extension<ClientIp>,
 ) -> Result<Response, ApiError> {
     let session = api.session(id).await?;
-    stream(&api, client, id, None, Run::whole(ids_of(&session))).await
+    let run = Run::whole(ids_of(&session)).with_prospects(prospects(&session).await);
+    stream(&api, client, id, None, run).await
 }
 
 /// Start a run of a stored workflow by the built-in engine, or answer the interrupts of one (`resume`), and stream it
@@ -80,13 +83,16 @@ pub async fn run(
     let ids = input.ids()?;
     if input.resume.is_empty() {
         let id = start(&api, workflow_id, &ids, &input).await?;
-        return stream(&api, client, id, None, Run::whole(ids)).await;
+        let prospects = prospects(&*api.session(id).await?).await;
+        return stream(&api, client, id, None, Run::whole(ids).with_prospects(prospects)).await;
     }
     let (id, revision) = answer(&api, workflow_id, &ids, &input).await?;
     let of = api.readable(id).await?;
     let session = api.session_at(of, revision).await?.ok_or_else(|| ApiError::not_found("session"))?;
     let calls = api.tool_call_ids(of, revision, KNOWN_CALLS).await?;
-    stream(&api, client, id, Some(revision), Run::from(ids, session, &calls)).await
+    let prospects = prospects(&session).await;
+    let run = Run::from(ids, session, &calls).with_prospects(prospects);
+    stream(&api, client, id, Some(revision), run).await
 }
 
 async fn stream(
@@ -107,6 +113,15 @@ async fn stream(
     sse::open(api, client, Streamed::Translated(subscribe, Box::new(run))).await
 }
 
+/// What tells whether a run of the built-in engine continues; of others that is not known here.
+async fn prospects(session: &Session) -> Option<Prospects> {
+    let graph = session.origin.graph.clone().filter(|_| session.origin.driver == Driver::Builtin)?;
+    if session.status.is_ended() {
+        return None;
+    }
+    tokio::task::spawn_blocking(move || Prospects::of(&graph).ok()).await.ok()?
+}
+
 fn ids_of(session: &Session) -> RunIds {
     let named = |key: &str| session.labels.metadata.get(key).and_then(Value::as_str).map(str::to_owned);
     RunIds {
@@ -115,10 +130,13 @@ fn ids_of(session: &Session) -> RunIds {
     }
 }
 
-/// An id that follows from what a client calls its run, so that a repeated request finds the same session.
-fn derived(api: &Api, workflow_id: Uuid, ids: &RunIds) -> Uuid {
+/// An id that follows from what a client calls its run, so that a repeated request finds the same session; and from
+/// the interrupts that it answers: some clients call all runs of a thread the same.
+fn derived(api: &Api, workflow_id: Uuid, ids: &RunIds, asked: &[String]) -> Uuid {
     let mut digest = Sha256::new();
-    for part in [api.project().as_str(), &workflow_id.to_string(), &ids.thread_id, &ids.run_id] {
+    let workflow_id = workflow_id.to_string();
+    let run = [api.project().as_str(), &workflow_id, &ids.thread_id, &ids.run_id];
+    for part in run.into_iter().chain(asked.iter().map(String::as_str)) {
         digest.update(part.len().to_be_bytes());
         digest.update(part);
     }
@@ -129,7 +147,7 @@ fn derived(api: &Api, workflow_id: Uuid, ids: &RunIds) -> Uuid {
 
 /// Starts the run, unless it was started before.
 async fn start(api: &Api, workflow_id: Uuid, ids: &RunIds, input: &RunAgentInput) -> Result<SessionId, ApiError> {
-    let id = SessionId(derived(api, workflow_id, ids));
+    let id = SessionId(derived(api, workflow_id, ids, &[]));
     api.check(Action::CreateFromWorkflow)?;
     let is_known = match api.session(id).await {
         Ok(session) => is_run_of(&session, workflow_id, ids)?,
@@ -185,13 +203,29 @@ async fn answer(
     for (asked, _) in &answers {
         let attempt = session.nodes.get(&asked.node_id).map(|node| node.snapshot.attempt.unwrap_or(1));
         if attempt != Some(asked.attempt) {
-            return Err(ApiError::new(ErrorCode::NotWaiting, "this interrupt is over"));
+            return Err(is_over());
         }
     }
     let shown = answers.iter().map(|(asked, _)| asked.revision).min();
+    let mut asked: Vec<String> = answers.iter().map(|(asked, _)| asked.question()).collect();
+    asked.sort_unstable();
     let commands = answers.into_iter().map(|(_, command)| command).collect();
-    let command_id = Some(format!("ag-ui:{}", derived(api, workflow_id, ids)).into());
-    let receipt = api.execute(Submission { command_id, ..api.submission(id, commands)? }).await?;
+    let command_id = Some(format!("ag-ui:{}", derived(api, workflow_id, ids, &asked)).into());
+    let submission = Submission { command_id, ..api.submission(id, commands)? };
+    let receipt = api.execute(submission).await.map_err(not_waiting)?;
     // What has happened between the question and the answer is still to be shown.
     Ok((id, shown.filter(|shown| (1..=receipt.revision).contains(shown)).unwrap_or(receipt.revision)))
+}
+
+fn is_over() -> ApiError {
+    ApiError::new(ErrorCode::NotWaiting, "this interrupt is over")
+}
+
+/// The refusal of an answer to an interrupt that was answered otherwise: the run has ended since, or has yet to take the
+/// other answer. It cannot be foreseen from the state, as a repeated request is not refused.
+fn not_waiting(error: HubError) -> ApiError {
+    match error {
+        HubError::Refused(Refusal::SessionTransition { .. } | Refusal::SignalPending { .. }) => is_over(),
+        other => other.into(),
+    }
 }

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::calls::CallIds;
 use super::events::{AgUiEvent, AgUiOutcome, AgUiUsage, Interrupt, InterruptId, VERSION};
 use super::state;
+use crate::engine::Prospects;
 use crate::ws::{Translate, Translated};
 
 /// Characters of a message that an interrupt repeats.
@@ -28,6 +29,8 @@ pub struct Run {
     session: Option<Session>,
     /// Its snapshot.
     state: Value,
+    /// Of a run of the built-in engine.
+    prospects: Option<Prospects>,
     has_begun: bool,
     /// Nodes whose step is not finished.
     steps: BTreeSet<NodeId>,
@@ -63,6 +66,7 @@ impl Run {
             run_id,
             session: None,
             state: Value::Null,
+            prospects: None,
             has_begun: false,
             steps: BTreeSet::new(),
             messages: HashMap::new(),
@@ -82,6 +86,10 @@ impl Run {
             run.calls.begin(id);
         }
         Self { session: Some(session), ..run }
+    }
+
+    pub fn with_prospects(self, prospects: Option<Prospects>) -> Self {
+        Self { prospects, ..self }
     }
 
     fn push(&mut self, event: &AgUiEvent<'_>, at: Option<Timestamp>) {
@@ -122,6 +130,21 @@ impl Run {
         }
     }
 
+    /// What a change of a node's status is as a step.
+    fn step(&mut self, before: &Session, after: &Session, node: &NodeId, at: Option<Timestamp>) {
+        let status = |session: &Session| session.reported(node).map(|node| node.status);
+        let had_begun = status(before).is_some_and(|status| status != NodeStatus::Pending);
+        match status(after) {
+            Some(NodeStatus::Running) => self.start_step(node.clone(), at),
+            // Engines may report a node only when it has ended.
+            Some(NodeStatus::Completed | NodeStatus::Failed) if !had_begun => {
+                self.start_step(node.clone(), at);
+                self.finish_step(node, at);
+            }
+            _ => self.finish_step(node, at),
+        }
+    }
+
     fn event(&mut self, recorded: &Recorded) -> Result<(), relive_session::ApplyError> {
         let at = Some(recorded.at);
         let Some(before) = self.session.take() else {
@@ -135,10 +158,7 @@ impl Run {
         let mut after = before.clone();
         after.apply(recorded)?;
         match &recorded.event {
-            Event::NodeStatusChanged { node_id, .. } => match after.reported(node_id).map(|node| node.status) {
-                Some(NodeStatus::Running) => self.start_step(node_id.clone(), at),
-                _ => self.finish_step(node_id, at),
-            },
+            Event::NodeStatusChanged { node_id, .. } => self.step(&before, &after, node_id, at),
             Event::UsageRecorded { model, input_tokens, output_tokens, .. } => {
                 let (input, output) = self.usage.entry(model.clone()).or_default();
                 *input = input.saturating_add(*input_tokens);
@@ -316,16 +336,22 @@ impl Run {
         }
     }
 
-    /// The nodes that wait for an answer, unless another node still runs.
+    /// The nodes that wait for an answer, unless the run continues without one.
     fn interrupts(&self) -> Vec<Interrupt> {
         let Some(session) = self.session.as_ref().filter(|session| session.status.is_live()) else {
             return Vec::new();
         };
-        if session.node_counts.running > 0 {
-            return Vec::new();
-        }
         let waiting = session.active.iter().filter(|id| !session.signals.contains_key(*id));
-        waiting.filter_map(|id| self.interrupt(session, id)).collect()
+        let interrupts: Vec<Interrupt> = waiting.filter_map(|id| self.interrupt(session, id)).collect();
+        if interrupts.is_empty() || self.continues(session) { Vec::new() } else { interrupts }
+    }
+
+    /// What other engines do next is not known here, unless a node runs.
+    fn continues(&self, session: &Session) -> bool {
+        match &self.prospects {
+            Some(prospects) => prospects.continues(session),
+            None => session.node_counts.running > 0,
+        }
     }
 
     fn interrupt(&self, session: &Session, node_id: &NodeId) -> Option<Interrupt> {

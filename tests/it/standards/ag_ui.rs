@@ -27,11 +27,11 @@ fn story() -> Vec<Value> {
     ]
 }
 
-fn kinds(events: &[Value]) -> Vec<&str> {
+pub(super) fn kinds(events: &[Value]) -> Vec<&str> {
     events.iter().map(|event| event["type"].as_str().expect("a type")).filter(|kind| *kind != "STATE_DELTA").collect()
 }
 
-async fn all(mut stream: EventSource) -> Vec<Value> {
+pub(super) async fn all(mut stream: EventSource) -> Vec<Value> {
     stream.rest().await.into_iter().map(|event| event.data).collect()
 }
 
@@ -421,7 +421,7 @@ async fn a_repeated_request_starts_nothing_and_answers_once() {
         assert_eq!(end["type"], "RUN_ERROR", "a review that was rejected: {end}");
     }
     for (body, code) in [
-        (resume("u", &asked), "illegal_transition"),
+        (resume("u", &asked), "not_waiting"),
         (resume("u", &asked.replace(":check:1", ":check:2")), "not_waiting"),
         (resume("u", "yesterday"), "bad_request"),
         (json!({"threadId": "", "runId": "r", "messages": []}), "bad_request"),
