@@ -62,11 +62,13 @@ else
 fi
 "$relive" run examples/tour.json --server "$address" || true
 if [ -n "$review" ]; then
+    key=
+    [ -z "${RELIVE_TOKEN:-}" ] || key='-H "Authorization: Bearer $RELIVE_TOKEN" '
     cat <<TEXT
 
   The server's own workflow waits for a review. Answer in the browser, or here:
 
-    curl -H 'Content-Type: application/json' -d '{"nodeId":"review","action":"approve","reviewer":"you"}' \\
+    curl $key-H 'Content-Type: application/json' -d '{"nodeId":"review","action":"approve","reviewer":"you"}' \\
         $address/api/v1/sessions/$review/review
 TEXT
 fi
