@@ -63,7 +63,7 @@ fi
 "$relive" run examples/tour.json --server "$address" || true
 if [ -n "$review" ]; then
     key=
-    [ -z "${RELIVE_TOKEN:-}" ] || key='-H "Authorization: Bearer $RELIVE_TOKEN" '
+    [ -z "${RELIVE_TOKEN:-}" ] || key="-H \"Authorization: Bearer \$RELIVE_TOKEN\" "
     cat <<TEXT
 
   The server's own workflow waits for a review. Answer in the browser, or here:
