@@ -130,9 +130,10 @@ deploy: postgres
 	@PROFILE=$(PROFILE) sh scripts/deploy.sh $(PARTS)
 
 deb: postgres dashboard
+	@sh scripts/deploy/cargo-deb.sh
 	@cargo build --release --locked --bin relive
 	@sh scripts/stage-package.sh $${CARGO_TARGET_DIR:-target}/release/relive
-	cargo deb --no-build --strip
+	PATH="$(CURDIR)/.tools/cargo/bin:$$PATH" cargo deb --no-build --strip
 
 # The wheel, ruff, mypy, and pytest against a real server, LangGraph and the OpenTelemetry SDK.
 python: postgres

@@ -43,6 +43,15 @@ def fault_of(name, text):
     return None
 
 
+def broken_link(directory, text):
+    """The link of a note that does not lead out of its directory to a file, in words, or None."""
+    for target in re.findall(r"\]\(([^)]*)\)", text):
+        path = target.partition("#")[0]
+        if "://" not in target and not (path.startswith("../") and (directory / path).exists()):
+            return f"{target} leads nowhere; links are relative to changes/, such as ../docs/scale.md"
+    return None
+
+
 def read_notes(root):
     """The notes by kind, in the order of their names."""
     notes = {kind: [] for kind in KINDS}
@@ -51,11 +60,13 @@ def read_notes(root):
         if path.name == "README.md":
             continue
         text = path.read_text(encoding="utf-8")
-        fault = fault_of(path.name, text)
+        fault = fault_of(path.name, text) or broken_link(path.parent, text)
         if fault:
             faults.append(f"changes/{path.name}: {fault}")
         else:
-            notes[path.name.split(".")[1]].append((path, " ".join(text.split("\n")).strip()))
+            # CHANGELOG.md is in the directory above.
+            paragraph = " ".join(text.split("\n")).strip().replace("](../", "](")
+            notes[path.name.split(".")[1]].append((path, paragraph))
     if faults:
         raise Fault("\n".join(faults))
     return notes

@@ -9,8 +9,6 @@ cd "$(dirname "$0")/.."
 profile=${PROFILE:-release}
 case $profile in dev) folder=debug ;; *) folder=$profile ;; esac
 binary="${CARGO_TARGET_DIR:-target}/$folder/relive"
-# As in .github/workflows/release.yml.
-CARGO_DEB=3.8.0
 
 skip() {
     echo "deploy.sh: $1 was NOT tested: $2" >&2
@@ -40,11 +38,9 @@ build() {
 
 test_deb() {
     can deb debootstrap:debootstrap systemd-nspawn:systemd-container nsenter:util-linux curl:curl || return 0
-    build
+    sh scripts/deploy/cargo-deb.sh
     PATH="$PWD/.tools/cargo/bin:$PATH"
-    if [ "$(cargo deb --version 2>/dev/null)" != "$CARGO_DEB" ]; then
-        cargo install --quiet --locked --root .tools/cargo --version "$CARGO_DEB" cargo-deb
-    fi
+    build
     sh scripts/deploy/deb.sh "$profile"
 }
 

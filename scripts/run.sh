@@ -35,26 +35,40 @@ cat <<TEXT
   workflow of its own, which will wait for your answer.
 
 TEXT
+# Asks the server, with the key in RELIVE_TOKEN if there is one; others on this machine see arguments.
+ask() {
+    if [ -n "${RELIVE_TOKEN:-}" ]; then
+        printf 'header = "Authorization: Bearer %s"\n' "$RELIVE_TOKEN" | curl -sS --config - "$@"
+    else
+        curl -sS "$@"
+    fi
+}
 # Sends JSON and prints the id in the answer; a tour is no reason to fail.
 post() {
-    curl -sS -H 'Content-Type: application/json' -d "$2" "$address/api/v1$1" | sed -n 's/^{"id":"\([^"]*\)".*/\1/p' || true
+    ask -H 'Content-Type: application/json' -d "$2" "$address/api/v1$1" | sed -n 's/^{"id":"\([^"]*\)".*/\1/p' || true
 }
 review=
-if command -v curl >/dev/null; then
+if ! command -v curl >/dev/null; then
+    echo '  There is no curl here, so the workflow on the server is left out.'
+elif [ "$(ask -o /dev/null -w '%{http_code}' "$address/api/v1/workflows?limit=1" || true)" = 401 ]; then
+    echo '  A key was made for this server, and it needs one now: start it with the key in RELIVE_TOKEN to see the tour.'
+else
     graph=$(cat examples/engine-tour.json)
     # Kept once, to be chosen in the browser; the session has its own copy.
-    curl -sS "$address/api/v1/workflows?limit=200" | grep -q '"name":"Engine tour"' ||
+    ask "$address/api/v1/workflows?limit=200" | grep -q '"name":"Engine tour"' ||
         post /workflows "{\"name\":\"Engine tour\",\"graph\":$graph}" >/dev/null
     review=$(post /sessions "{\"graph\":$graph,\"driver\":\"builtin\",\"proposal\":\"Less is more.\"}")
     post "/sessions/$review/control" '{"action":"start"}'
 fi
 "$relive" run examples/tour.json --server "$address" || true
 if [ -n "$review" ]; then
+    key=
+    [ -z "${RELIVE_TOKEN:-}" ] || key="-H \"Authorization: Bearer \$RELIVE_TOKEN\" "
     cat <<TEXT
 
   The server's own workflow waits for a review. Answer in the browser, or here:
 
-    curl -H 'Content-Type: application/json' -d '{"nodeId":"review","action":"approve","reviewer":"you"}' \\
+    curl $key-H 'Content-Type: application/json' -d '{"nodeId":"review","action":"approve","reviewer":"you"}' \\
         $address/api/v1/sessions/$review/review
 TEXT
 fi

@@ -56,6 +56,17 @@ class Release(unittest.TestCase):
         self.assertEqual(self.changelog(), expected)
         self.assertEqual([path.name for path in (self.root / "changes").iterdir()], ["README.md"])
 
+    def test_links_lead_from_the_note_and_then_from_the_changelog(self):
+        self.write("CHANGELOG.md", f"{HEAD}## Unreleased\n\n{OLD}")
+        self.write("words.md", "Words.\n")
+        self.write("changes/a.fixed.md", "See [words](../words.md#here) and [them](https://example.org/).\n")
+        self.write("changes/b.fixed.md", "See [words](words.md).\n")
+        with self.assertRaisesRegex(changelog.Fault, "b.fixed.md: words.md leads nowhere"):
+            changelog.read_notes(self.root)
+        (self.root / "changes/b.fixed.md").unlink()
+        changelog.release(self.root, "0.2.0", "2026-02-03")
+        self.assertIn("- See [words](words.md#here) and [them](https://example.org/).\n", self.changelog())
+
     def test_nothing_is_written_when_something_is_wrong(self):
         before = f"{HEAD}## Unreleased\n\n{OLD}"
         self.write("CHANGELOG.md", before)

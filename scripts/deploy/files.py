@@ -41,7 +41,7 @@ def check_versions():
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
     for name in ["version", "appVersion"]:
         expect(chart[name] == version, f"Chart.yaml: {name} is {chart[name]}, not {version}")
-    deb = re.search(r"^CARGO_DEB=(.*)$", (ROOT / "scripts/deploy.sh").read_text(), re.MULTILINE)[1]
+    deb = re.search(r"^CARGO_DEB=(.*)$", (ROOT / "scripts/deploy/cargo-deb.sh").read_text(), re.MULTILINE)[1]
     release = yaml.safe_load((ROOT / ".github/workflows/release.yml").read_text())
     expect(release["env"]["CARGO_DEB"] == deb, f"release.yml: cargo-deb is not {deb}")
     toolchain = tomllib.loads((ROOT / "rust-toolchain.toml").read_text())["toolchain"]["channel"]

@@ -113,7 +113,7 @@ impl fmt::Display for Scope {
     }
 }
 
-/// The scopes of a token: 1 to [`Scopes::LIMIT`], sorted, without repetitions. Cheap to clone.
+/// The scopes of a token: 1 to 100, sorted, without repetitions. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, ToSchema)]
 #[schema(value_type = Vec<String>, min_items = 1, max_items = 100)]
 pub struct Scopes(Arc<[Scope]>);

@@ -92,15 +92,17 @@ async fn until_interrupted<T>(work: impl Future<Output = Result<T, CommandError>
     }
 }
 
+fn counted(number: i64, one: &str) -> String {
+    format!("{number} {one}{}", if number == 1 { "" } else { "s" })
+}
+
 fn report(what: &str, outcome: Result<Manifest, CommandError>) -> ExitCode {
     match outcome {
         Ok(manifest) => {
             let (size, tables) = (HumanBytes(manifest.dump_bytes), manifest.rows.len());
-            let (sessions, events, schema) = (manifest.sessions(), manifest.events(), manifest.schema_version);
-            let at = &manifest.made_at;
-            eprintln!(
-                "relive: {what}: {sessions} sessions, {events} events, {tables} tables, {size}; schema {schema}, as of {at}"
-            );
+            let (sessions, events) = (counted(manifest.sessions(), "session"), counted(manifest.events(), "event"));
+            let (schema, at) = (manifest.schema_version, &manifest.made_at);
+            eprintln!("relive: {what}: {sessions}, {events}, {tables} tables, {size}; schema {schema}, as of {at}");
             ExitCode::SUCCESS
         }
         Err(error) => {

@@ -27,10 +27,14 @@ async fn behind_a_proxy_nobody_gets_in_before_there_is_a_key() {
     problem(server.request(Method::GET, "/api/v1/sessions"), "unauthorized").await;
 }
 
-/// A number in the example for nginx.
+/// A number that the comment of the example for nginx names.
 fn nginx_number(directive: &str) -> u32 {
     let example = include_str!("../../deploy/nginx.conf");
-    let line = example.lines().map(str::trim).find_map(|line| line.strip_prefix(directive)).expect(directive);
+    let line = example
+        .lines()
+        .map(|line| line.trim_start_matches(['#', ' ']))
+        .find_map(|line| line.strip_prefix(directive))
+        .expect(directive);
     line.trim().trim_end_matches(';').parse().expect("a number")
 }
 

@@ -46,9 +46,9 @@ impl ActorKind {
 #[ts(export_to = "access.ts")]
 pub struct Actor {
     pub kind: ActorKind,
-    /// Of a key and a token its id, of a user the subject that the issuer names; at most [`Actor::BYTES`] bytes.
+    /// Of a key and a token its id, of a user the subject that the issuer names; at most 255 bytes.
     pub id: String,
-    /// For people; at most [`Actor::BYTES`] bytes.
+    /// For people; at most 255 bytes.
     pub name: String,
 }
 

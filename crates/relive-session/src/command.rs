@@ -48,7 +48,7 @@ impl MessageRole {
     }
 }
 
-/// A request to change a session. It may be refused; only [`Event`](super::Event)s are facts.
+/// A request to change a session. It may be refused; only events are facts.
 ///
 /// The same union travels over HTTP, WebSocket and in-process calls.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS, ToSchema)]

@@ -74,7 +74,7 @@ impl<'de> Deserialize<'de> for SessionId {
     }
 }
 
-/// Identifies a message within its session: free text of 1 to [`MessageId::CHARACTERS`] characters, without
+/// Identifies a message within its session: free text of 1 to 128 characters, without
 /// the character NUL.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, TS, ToSchema)]
 #[serde(transparent)]

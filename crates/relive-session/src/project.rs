@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::Timestamp;
 
-/// Identifies a project: 1 to [`ProjectId::CHARACTERS`] lower-case letters, digits and `-`, not beginning
+/// Identifies a project: 1 to 63 lower-case letters, digits and `-`, not beginning
 /// with `-`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, TS, ToSchema)]
 #[serde(transparent)]

@@ -6,11 +6,11 @@ import type { Timestamp } from "./session.js";
  */
 export type Actor = { kind: ActorKind, 
 /**
- * Of a key and a token its id, of a user the subject that the issuer names; at most [`Actor::BYTES`] bytes.
+ * Of a key and a token its id, of a user the subject that the issuer names; at most 255 bytes.
  */
 id: string, 
 /**
- * For people; at most [`Actor::BYTES`] bytes.
+ * For people; at most 255 bytes.
  */
 name: string, };
 
@@ -143,7 +143,7 @@ export type KeyPage = { keys: Array<Key>, nextCursor?: string, };
 export type Project = { id: ProjectId, name: string, createdAt: Timestamp, updatedAt: Timestamp, };
 
 /**
- * Identifies a project: 1 to [`ProjectId::CHARACTERS`] lower-case letters, digits and `-`, not beginning
+ * Identifies a project: 1 to 63 lower-case letters, digits and `-`, not beginning
  * with `-`.
  */
 export type ProjectId = string;

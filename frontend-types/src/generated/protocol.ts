@@ -98,7 +98,7 @@ at?: Timestamp, speed?: ReplaySpeed,
 by?: -1 | 1, } | { "type": "auth", token: string, } | { "type": "ping" };
 
 /**
- * A request to change a session. It may be refused; only [`Event`](super::Event)s are facts.
+ * A request to change a session. It may be refused; only events are facts.
  *
  * The same union travels over HTTP, WebSocket and in-process calls.
  */

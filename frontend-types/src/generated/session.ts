@@ -51,7 +51,7 @@ toolCallId?: string,
 contentType?: ContentType, };
 
 /**
- * Identifies a message within its session: free text of 1 to [`MessageId::CHARACTERS`] characters, without
+ * Identifies a message within its session: free text of 1 to 128 characters, without
  * the character NUL.
  */
 export type MessageId = string;

@@ -37,14 +37,12 @@ const RUN_BY: [(&str, &str); 26] = [
 ];
 
 /// Pages that no test runs, and why.
-const NOT_RUN: [(&str, &str); 7] = [
+const NOT_RUN: [(&str, &str); 5] = [
     ("docs/access-clients.md", "parts of programs of one's own; the tests of each client do the same"),
     ("docs/access-control.md", "commands for a server with keys; tests/it/access and tests/it/keys do the same"),
     ("docs/deploy.md", "changes a whole machine, as root"),
     ("docs/performance.md", "figures of `make bench`"),
     ("docs/scale.md", "arithmetic; tests/it/notices/poolers.rs tests what it says of PgBouncer"),
-    ("docs/several-servers.md", "has no commands"),
-    ("docs/storage.md", "has no commands"),
 ];
 
 #[test]

@@ -34,9 +34,11 @@ impl Proxy {
         let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|kind| format!("{kind}_temp_path {}/{kind};", directory.path().display()))
             .concat();
-        let config = with_servers(&example(file, &tls), servers)
-            .replace("listen 443 ssl;", &format!("listen {address} ssl;"))
-            .replace("http {", &format!("http {{ access_log off; {temporary}"));
+        let config =
+            with_servers(&example(file, &tls), servers).replace("listen 443 ssl;", &format!("listen {address} ssl;"));
+        // The example is included by an nginx.conf.
+        let events = "worker_rlimit_nofile 20000; events { worker_connections 16384; }";
+        let config = format!("{events}\nhttp {{ access_log off; {temporary}\n{config}\n}}\n");
         let path = directory.path().join("nginx.conf");
         std::fs::write(&path, config).expect("written");
         // One process, which ends with the test.
