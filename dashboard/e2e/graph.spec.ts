@@ -152,3 +152,26 @@ for (const width of [390, 1024, 2560]) {
     expect(used.share > 0.7 || used.card >= 168 * 1.3).toBe(true)
   })
 }
+
+test('the whole graph stays in view when the window is another, unless it was moved', async ({ page, server }) => {
+  const nodes = Object.fromEntries(
+    Array.from({ length: 6 }, (_, n) => [
+      `n${n}`,
+      { id: `n${n}`, type: 'command', name: `Node ${n}`, nextIds: n < 5 ? [`n${n + 1}`] : [] },
+    ]),
+  )
+  const { id } = await server.post<{ id: string }>('/sessions', { graph: { name: 'Row', startNodeId: 'n0', nodes } })
+  await page.goto(`${server.address}/sessions/${id}`)
+  const node = (n: number) => page.getByRole('button', { name: new RegExp(`^Node ${n}, `) })
+  await expect(node(5)).toBeInViewport({ ratio: 0.9 })
+  await page.setViewportSize({ width: 390, height: 844 })
+  for (const n of [0, 5]) await expect(node(n)).toBeInViewport({ ratio: 0.9 })
+  await page.setViewportSize({ width: 1440, height: 900 })
+  for (const n of [0, 5]) await expect(node(n)).toBeInViewport({ ratio: 0.9 })
+  await page.getByRole('button', { name: 'Larger' }).click()
+  const place = () => page.locator('.react-flow__viewport').getAttribute('style')
+  const moved = await place()
+  await page.setViewportSize({ width: 1400, height: 880 })
+  await expect(page.locator('.stage')).toHaveCount(1)
+  expect(await place()).toBe(moved)
+})

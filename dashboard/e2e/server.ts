@@ -85,8 +85,16 @@ export class Server {
 
   /** With the server's root key, where it has one. */
   async post<Answer>(path: string, body: unknown): Promise<Answer> {
+    return this.#send('POST', path, body)
+  }
+
+  async put<Answer>(path: string, body: unknown): Promise<Answer> {
+    return this.#send('PUT', path, body)
+  }
+
+  async #send<Answer>(method: 'POST' | 'PUT', path: string, body: unknown): Promise<Answer> {
     const response = await fetch(`${this.address}/api/v1${path}`, {
-      method: 'POST',
+      method,
       headers: { 'content-type': 'application/json', ...this.#credentials },
       body: JSON.stringify(body),
     })

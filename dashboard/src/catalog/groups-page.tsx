@@ -32,7 +32,9 @@ export function GroupsPage() {
                 <th scope="row">
                   {group.icon} {group.name}
                 </th>
-                <td className="dim wide prompt">{group.systemPrompt}</td>
+                <td className="dim wide prompt">
+                  <p title={group.systemPrompt}>{group.systemPrompt}</p>
+                </td>
                 <td>{group.defaultAgentIds?.map(nameOf).join(', ')}</td>
                 <td>
                   <span className="cell-actions">

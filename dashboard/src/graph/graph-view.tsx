@@ -143,11 +143,13 @@ function Stage() {
   )
 }
 
-/** Fits the whole graph into view when it appears, and after each new layout. */
+/** Fits the whole graph into view when it appears, after each new layout, and in another size unless it was moved. */
 function useShowAll(laidOut: LaidOut | undefined, hasFind: boolean): () => void {
   const { setViewport } = useReactFlow()
   const flow = useStoreApi()
   const isReady = useFlow((state) => state.width > 0 && state.panZoom !== null)
+  const size = useFlow(({ width, height }) => `${width} ${height}`)
+  const shown = useRef('')
   const showAll = useCallback(() => {
     const { width, height } = flow.getState()
     // Not React Flow's own function, which knows only the visible nodes.
@@ -157,10 +159,14 @@ function useShowAll(laidOut: LaidOut | undefined, hasFind: boolean): () => void 
     void setViewport(
       getViewportForBounds(boundsOf(laidOut.layout), width, height, zoomRange[0], largest(width), around),
     )
+    shown.current = flow.getState().transform.join()
   }, [laidOut, hasFind, flow, setViewport])
   useEffect(() => {
     if (isReady) showAll()
   }, [isReady, showAll])
+  useEffect(() => {
+    if (size !== '' && flow.getState().transform.join() === shown.current) showAll()
+  }, [size, flow, showAll])
   return showAll
 }
 

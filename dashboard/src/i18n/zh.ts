@@ -434,7 +434,7 @@ export const zh: Text = {
   instanceOf: '所属节点',
   forkedFrom: (revision) => `于修订 ${revision} 分叉`,
   replayFailed: '回放失败',
-  keys: '按键：空格播放，方向键逐步,Home 和 End 跳转',
+  keys: '按键：空格播放，方向键逐步，Home 和 End 跳转',
 
   compare: '比较',
   compareHere: '从此处比较',

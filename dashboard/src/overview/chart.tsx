@@ -76,6 +76,11 @@ function dataOf({ times, kind, series }: ChartProps): UPlot.AlignedData {
   return [x, ...sums.toReversed()]
 }
 
+/** The width of labels, which differ between a dollar and a billion tokens. */
+function roomFor(labels: readonly string[]): number {
+  return Math.max(62, 18 + 6.6 * Math.max(0, ...labels.map(({ length }) => length)))
+}
+
 function options(props: () => ChartProps, element: HTMLElement): UPlot.Options {
   const { times, end, kind, series, format, locale } = props()
   const style = getComputedStyle(element)
@@ -101,7 +106,7 @@ function options(props: () => ChartProps, element: HTMLElement): UPlot.Options {
     },
     axes: [
       { ...axis, grid: { show: false }, size: 24, values: (_, splits) => splits.map((at) => date.format(at * second)) },
-      { ...axis, size: 62, values: (_, splits) => splits.map(format) },
+      { ...axis, size: (_, labels) => roomFor(labels ?? []), values: (_, splits) => splits.map(format) },
     ],
     cursor: { y: false, points: { show: kind === 'lines' }, drag: { x: false, y: false } },
     series: [

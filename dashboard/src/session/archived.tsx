@@ -32,7 +32,7 @@ export function Archived({ sessionId, onRestored, children }: ArchivedProps) {
   const name = session.name || session.workflowName || t.unnamed(session.id)
   return (
     <>
-      <h2>{name}</h2>
+      <h1>{name}</h1>
       <p>
         <span className={`chip ${session.status}`}>{t.status[session.status]}</span>{' '}
         {t.archivedSince(moment(archivedAt, Date.now(), t.locale))}

@@ -34,8 +34,12 @@ export function SessionBar() {
     <AppBar>
       <div className="crumb">
         <a {...linkTo({ page: 'sessions', filters })}>{t.sessions}</a>
-        <span aria-hidden="true"> / </span>
-        <h1>{session === undefined ? '' : session.name || graphName || t.unnamed(session.id)}</h1>
+        {session !== undefined && (
+          <>
+            <span aria-hidden="true"> / </span>
+            <h1>{session.name || graphName || t.unnamed(session.id)}</h1>
+          </>
+        )}
       </div>
       {session !== undefined && (
         <>

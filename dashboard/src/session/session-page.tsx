@@ -67,10 +67,10 @@ function Page({ filters, sessionId, onRestored }: SessionPageProps & { onRestore
         <main id="content" className="page-message" tabIndex={-1}>
           {error.code === 'not_found' || error.code === 'forbidden' ? (
             <Archived sessionId={sessionId} onRestored={onRestored}>
-              <p>{saysWhy(t, error)}</p>
+              <h1>{saysWhy(t, error)}</h1>
             </Archived>
           ) : (
-            <p>{saysWhy(t, error)}</p>
+            <h1>{saysWhy(t, error)}</h1>
           )}
           <a {...linkTo({ page: 'sessions', filters })}>{t.toSessions}</a>
         </main>
