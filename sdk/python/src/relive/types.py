@@ -2095,6 +2095,7 @@ SessionStatus = Literal["pending", "running", "paused", "completed", "failed", "
 
 
 class _SessionSummaryRequired(TypedDict):
+    childCount: int
     createdAt: str
     id: str
     nodeCounts: NodeCounts
@@ -2108,7 +2109,6 @@ class _SessionSummaryRequired(TypedDict):
 class SessionSummary(_SessionSummaryRequired, total=False):
     """A session in a list: without nodes and context."""
 
-    childCount: int
     completedAt: str
     driverSeenAt: str
     error: str
