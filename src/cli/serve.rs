@@ -82,5 +82,5 @@ async fn hung_up(mut hangup: Signal, certificate: Option<Certificate>) {
             None => tracing::info!("SIGHUP: there is no certificate to read again"),
         }
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }

@@ -213,7 +213,7 @@ fn events(span: &TraceSpan, is_wanted: impl Fn(&str) -> bool) -> Vec<SpanMessage
         let attributes = &event.attributes;
         let said = ["content", "message", "gen_ai.event.content"].iter().find_map(|name| attributes.get(*name));
         // Some send a text, others the parts of a message as JSON.
-        let parts = said.map(parsed).filter(|said| is_parts(said)).or_else(|| said.cloned()).unwrap_or_default();
+        let parts = said.map(parsed).filter(is_parts).or_else(|| said.cloned()).unwrap_or_default();
         let mut messages = of_parts(said_by, &parts);
         if let Some(message) = messages.last_mut() {
             message.tool_call_id = word_of(attributes, "id").filter(|_| message.role == MessageRole::Tool);
