@@ -4,14 +4,13 @@ use std::collections::BTreeMap;
 
 use futures_util::future::try_join_all;
 use rust_decimal::Decimal;
-use serde_json::Value;
 
 use super::error::ApiError;
 use super::state::Api;
 use crate::scoped::Readable;
 use crate::storage::UsageRow;
 use relive_protocol::{ComparedNode, ComparedRun, NodeFigures, RunComparison};
-use relive_session::{NodeId, OutputRef, Session, Timestamp, TokenUsage};
+use relive_session::{NodeId, OutputRef, Session, Timestamp, TokenUsage, is_same_json};
 
 /// Nodes whose outputs are read at the same time.
 const OUTPUTS: usize = 4;
@@ -107,22 +106,10 @@ async fn is_same_output<'a>(api: &Api, id: &'a NodeId, a: Place, b: Place) -> Re
         (Some(one), Some(other)) if one.digest == other.digest => true,
         // The same object can have its members in another order, and the same number can be written otherwise.
         (Some(one), Some(other)) => match (api.output(a.0, one).await?, api.output(b.0, other).await?) {
-            (Some(one), Some(other)) => is_same_value(&one, &other),
+            (Some(one), Some(other)) => is_same_json(&one, &other),
             (one, other) => one == other,
         },
         _ => false,
     };
     Ok((id, is_same))
-}
-
-/// Whether two values are the same in JSON, where `1` and `1.0` are.
-fn is_same_value(a: &Value, b: &Value) -> bool {
-    match (a, b) {
-        (Value::Number(a), Value::Number(b)) => a == b || (a.is_f64() != b.is_f64() && a.as_f64() == b.as_f64()),
-        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| is_same_value(a, b)),
-        (Value::Object(a), Value::Object(b)) => {
-            a.len() == b.len() && a.iter().all(|(key, value)| b.get(key).is_some_and(|b| is_same_value(value, b)))
-        }
-        _ => a == b,
-    }
 }

@@ -25,6 +25,8 @@ pub(super) struct SessionAdvance<'a> {
     pub before: Arc<Session>,
     /// `None` when the batch holds no event for the session.
     pub after: Option<Arc<Session>>,
+    /// The state after its last event, unless a later command is staged on it.
+    staged: Option<&'a Weak<Session>>,
     /// A command that changes nothing is to be answered as carried out. That holds only while the stored session is
     /// this one, at this revision.
     pub rests_on_before: bool,
@@ -40,10 +42,9 @@ impl SessionAdvance<'_> {
         Some(ProjectionRow { before: &self.before, after: self.after.as_ref().or(unchanged)? })
     }
 
-    /// The state that the events lead to. It is `staged` if no later command is staged on it; `None` if an event does
-    /// not follow.
-    fn state_after(&self, staged: &Weak<Session>) -> Option<Arc<Session>> {
-        staged.upgrade().or_else(|| {
+    /// The state that the events lead to; `None` without events, or if one does not follow.
+    fn state_after(&self) -> Option<Arc<Session>> {
+        self.staged?.upgrade().or_else(|| {
             let mut after = Arc::clone(&self.before);
             let state = Arc::make_mut(&mut after);
             self.events.iter().copied().flatten().try_for_each(|event| state.apply(event.recorded())).ok()?;
@@ -59,14 +60,14 @@ impl<'a> BatchPlan<'a> {
 
     /// The plan of a batch whose states are known already.
     pub fn leading_to(states: &StatesAfter, entries: &'a [PendingCommand]) -> Self {
-        let mut by_session = BTreeMap::new();
-        let mut staged = BTreeMap::new();
+        let mut by_session: BTreeMap<SessionId, SessionAdvance<'a>> = BTreeMap::new();
         for entry in entries {
             let live = &entry.live;
             let advance = by_session.entry(live.id()).or_insert_with(|| SessionAdvance {
                 live,
                 before: Arc::clone(live.head().session()),
                 after: None,
+                staged: None,
                 rests_on_before: false,
                 events: Vec::new(),
                 spans: Vec::new(),
@@ -75,15 +76,13 @@ impl<'a> BatchPlan<'a> {
             if events.is_empty() {
                 advance.rests_on_before |= !entry.submission.is_heartbeat();
             } else {
-                staged.insert(live.id(), after);
+                advance.staged = Some(after);
                 advance.events.push(events);
                 advance.spans.extend(&entry.submission.span);
             }
         }
-        for (id, staged) in staged {
-            if let Some(advance) = by_session.get_mut(&id) {
-                advance.after = states.get(&id).cloned().or_else(|| advance.state_after(staged));
-            }
+        for (id, advance) in &mut by_session {
+            advance.after = states.get(id).cloned().or_else(|| advance.state_after());
         }
         Self { by_session }
     }

@@ -1,7 +1,7 @@
 //! JSON values: their sizes and fingerprints, and how absent and `null` differ.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 use super::{Refusal, limits};
 
@@ -32,6 +32,40 @@ pub(super) fn digest(value: &Value) -> u64 {
     // Writing a `Value` into a hash that accepts every byte cannot fail.
     let _ = serde_json::to_writer(&mut hash, value);
     hash.0
+}
+
+/// Whether two values are the same, as PostgreSQL compares those of `jsonb`: members have no order, and numbers are
+/// compared by their decimal digits, so 1 and 1.0 are the same.
+#[must_use]
+pub fn is_same_json(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Number(one), Value::Number(other)) => is_same_number(one, other),
+        (Value::Array(one), Value::Array(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| is_same_json(one, other))
+        }
+        (Value::Object(one), Value::Object(other)) => {
+            let is_there = |(key, value)| other.get(key).is_some_and(|other| is_same_json(value, other));
+            one.len() == other.len() && one.iter().all(is_there)
+        }
+        _ => one == other,
+    }
+}
+
+fn is_same_number(one: &Number, other: &Number) -> bool {
+    match (integer(one), integer(other)) {
+        (Some(one), Some(other)) => one == other,
+        // Two floats; or an integer, and a float that is none or too large to be the same.
+        _ => one == other,
+    }
+}
+
+/// The number if it is an integer. A float is the one that its text is, with which it is stored: not always the one
+/// that it would be converted to.
+fn integer(number: &Number) -> Option<i128> {
+    match number.as_i128() {
+        None => number.as_f64().filter(|float| float.fract() == 0.0)?.to_string().parse().ok(),
+        integer => integer,
+    }
 }
 
 /// The size of an entry of the context data: its key and its value as JSON.

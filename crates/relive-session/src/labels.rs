@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 use ts_rs::TS;
 use utoipa::ToSchema;
 
@@ -115,27 +115,7 @@ impl Labels {
     /// `jsonb`: by their decimal digits, so 1 and 1.0 are the same.
     #[must_use]
     pub fn has(&self, key: &str, value: &Value) -> bool {
-        self.metadata.get(key).is_some_and(|held| match (held, value) {
-            (Value::Number(held), Value::Number(value)) => is_same_number(held, value),
-            (held, value) => held == value,
-        })
-    }
-}
-
-fn is_same_number(one: &Number, other: &Number) -> bool {
-    match (integer(one), integer(other)) {
-        (Some(one), Some(other)) => one == other,
-        // Two floats; or an integer, and a float that is none or too large to be the same.
-        _ => one == other,
-    }
-}
-
-/// The number if it is an integer. A float is the one that its text is, with which it is stored: not always the one
-/// that it would be converted to.
-fn integer(number: &Number) -> Option<i128> {
-    match number.as_i128() {
-        None => number.as_f64().filter(|float| float.fract() == 0.0)?.to_string().parse().ok(),
-        integer => integer,
+        self.metadata.get(key).is_some_and(|held| super::is_same_json(held, value))
     }
 }
 

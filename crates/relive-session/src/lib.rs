@@ -77,6 +77,7 @@ pub use graph::{GraphDefinition, GraphError, GraphNode};
 pub use graph_input::GraphEdge;
 pub use ids::{MessageId, NodeId, NotASessionId, Revision, SessionId};
 pub use instances::Instances;
+pub use json::is_same_json;
 pub use keyframe::{Keyframe, KeyframeError};
 pub use labels::{LabelFields, Labels, MetadataValue};
 pub use lease::DriverLease;
