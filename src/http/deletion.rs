@@ -43,6 +43,8 @@ pub async fn delete(api: Api, Body(request): Body<DeleteSessions>) -> Result<Jso
 fn filter(api: &Api, selection: SessionSelection) -> Result<SessionFilter, ApiError> {
     let only_conditions = SessionSelection {
         roots_only: selection.roots_only.filter(|only| *only),
+        // Nearly every session is not stalled.
+        stalled: selection.stalled.filter(|only| *only),
         metadata: selection.metadata.clone().filter(|entries| !entries.is_empty()),
         ..selection.clone()
     };

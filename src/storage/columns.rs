@@ -1,6 +1,7 @@
 //! A batch as columns, side by side as `UNNEST` wants them.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -43,7 +44,7 @@ pub(super) fn bind_nodes<'q>(
         .bind(events.revisions)
         .bind(events.times)
         .bind(events.events)
-        .bind(events.actors.iter().map(Option::as_deref).collect::<Vec<_>>())
+        .bind(events.actors)
         .bind(projections.ids)
         .bind(projections.expected)
         .bind(projections.created)
@@ -59,7 +60,8 @@ pub(super) fn bind_nodes<'q>(
         .bind(projections.ended)
         .bind(projections.updated)
         .bind(i64::try_from(batch.projections.len()).unwrap_or(i64::MAX))
-        .bind(deadline))
+        .bind(deadline)
+        .bind(events.distinct_actors))
 }
 
 /// Binds the command ids.
@@ -77,40 +79,58 @@ struct EventArrays<'a> {
     revisions: Vec<i64>,
     times: Vec<DateTime<Utc>>,
     events: Vec<Cow<'a, str>>,
-    actors: Vec<Option<Arc<str>>>,
+    /// Positions among the distinct ones, which PostgreSQL counts from 1.
+    actors: Vec<Option<i32>>,
+    distinct_actors: Vec<String>,
 }
 
-/// The JSON of actors. Many events that follow one another have the same.
+/// The distinct actors of a batch: one key or person makes most of it, and PostgreSQL reads the JSON of each once.
 #[derive(Default)]
-pub(super) struct ActorTexts<'a>(Option<(&'a Arc<Actor>, Arc<str>)>);
+struct DistinctActors<'a> {
+    texts: Vec<String>,
+    positions: HashMap<&'a Actor, i32>,
+    /// Most events have the actor of the one before them.
+    latest: Option<(&'a Arc<Actor>, i32)>,
+}
 
-impl<'a> ActorTexts<'a> {
-    pub(super) fn text(&mut self, actor: &'a Arc<Actor>) -> Result<Arc<str>, StorageError> {
-        if let Some((known, text)) = &self.0
-            && Arc::ptr_eq(known, actor)
+impl<'a> DistinctActors<'a> {
+    fn position(&mut self, actor: &'a Arc<Actor>) -> Result<i32, StorageError> {
+        if let Some((latest, position)) = self.latest
+            && Arc::ptr_eq(latest, actor)
         {
-            return Ok(Arc::clone(text));
+            return Ok(position);
         }
-        let text: Arc<str> = json(&**actor)?.into();
-        self.0 = Some((actor, Arc::clone(&text)));
-        Ok(text)
+        let position = match self.positions.get(&**actor) {
+            Some(position) => *position,
+            None => self.add(actor)?,
+        };
+        self.latest = Some((actor, position));
+        Ok(position)
+    }
+
+    fn add(&mut self, actor: &'a Actor) -> Result<i32, StorageError> {
+        self.texts.push(json(actor)?);
+        let position = i32::try_from(self.texts.len()).map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
+        self.positions.insert(actor, position);
+        Ok(position)
     }
 }
 
 impl<'a> EventArrays<'a> {
     fn of(batch: &'a Batch<'_>) -> Result<Self, StorageError> {
         let mut arrays = Self::default();
-        let mut actors = ActorTexts::default();
+        let mut actors = DistinctActors::default();
         for EventRow { recorded, json: encoded, .. } in &batch.events {
             arrays.session_ids.push(recorded.session_id.0);
             arrays.revisions.push(bigint(recorded.revision));
             arrays.times.push(recorded.at.as_datetime());
-            arrays.actors.push(recorded.by.as_ref().map(|by| actors.text(by)).transpose()?);
+            arrays.actors.push(recorded.by.as_ref().map(|by| actors.position(by)).transpose()?);
             arrays.events.push(match encoded {
                 Some(encoded) => encoded.get().into(),
                 None => json(&recorded.event)?.into(),
             });
         }
+        arrays.distinct_actors = actors.texts;
         Ok(arrays)
     }
 }

@@ -1,12 +1,14 @@
 //! Many events at once, for an import: by `COPY`, which puts rows into a page of the table together, and the page into
 //! the write-ahead log once. An `INSERT`, which a batch of live sessions needs for its conditions, does so row by row.
 
+use std::sync::Arc;
+
 use sqlx::postgres::PgConnection;
 
 use super::StorageError;
 use super::bigint::bigint;
-use super::columns::{ActorTexts, json};
-use relive_session::Recorded;
+use super::columns::json;
+use relive_session::{Actor, Recorded};
 
 const COPY: &str = "COPY session_events (session_id, revision, at, batch, event, actor) FROM STDIN (FORMAT binary)";
 
@@ -44,6 +46,23 @@ fn rows(events: &[Recorded]) -> Result<Vec<u8>, StorageError> {
     }
     rows.extend_from_slice(&END.to_be_bytes());
     Ok(rows)
+}
+
+/// The JSON of actors. Many events that follow one another have the same.
+#[derive(Default)]
+struct ActorTexts<'a>(Option<(&'a Arc<Actor>, Arc<str>)>);
+
+impl<'a> ActorTexts<'a> {
+    fn text(&mut self, actor: &'a Arc<Actor>) -> Result<Arc<str>, StorageError> {
+        if let Some((known, text)) = &self.0
+            && Arc::ptr_eq(known, actor)
+        {
+            return Ok(Arc::clone(text));
+        }
+        let text: Arc<str> = json(&**actor)?.into();
+        self.0 = Some((actor, Arc::clone(&text)));
+        Ok(text)
+    }
 }
 
 /// A column: how many bytes it has, and these.

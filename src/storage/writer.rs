@@ -49,13 +49,16 @@ impl DatabaseClock {
 ///
 /// Most batches change nothing but nodes. What else there may be is left out of their statement: with few commands in
 /// flight, parameters, parts of the plan and triggers cost more than the rows.
+///
+/// The distinct actors are made an array of JSON once for each batch, and not once for each event: an event takes its
+/// own by position.
 macro_rules! events {
     () => {
         "
 WITH events AS (
     INSERT INTO session_events (session_id, revision, at, batch, event, actor)
-    SELECT session_id, revision, at, $1, event::json, actor::json
-    FROM UNNEST($2::uuid[], $3::bigint[], $4::timestamptz[], $5::text[], $6::text[])
+    SELECT session_id, revision, at, $1, event::json, ((SELECT $23::text[]::json[]))[actor]
+    FROM UNNEST($2::uuid[], $3::bigint[], $4::timestamptz[], $5::text[], $6::integer[])
         AS e (session_id, revision, at, event, actor)
     RETURNING 1
 )"
@@ -66,7 +69,7 @@ macro_rules! commands {
     () => {
         ", commands AS (
     INSERT INTO session_commands (session_id, command_id, revision)
-    SELECT * FROM UNNEST($23::uuid[], $24::text[], $25::bigint[])
+    SELECT * FROM UNNEST($24::uuid[], $25::text[], $26::bigint[])
     RETURNING 1
 )"
     };
@@ -153,7 +156,7 @@ macro_rules! rows {
                          ELSE sessions.driver_seen_at END,
         is_stalled = CASE WHEN p.rare::jsonb ? 'driver' THEN (p.rare::jsonb -> 'driver' ->> 'isStalled')::boolean
                      ELSE sessions.is_stalled END",
-                ", $26::text[], $27::text[], $28::text[]",
+                ", $27::text[], $28::text[], $29::text[]",
                 ", proposal, outputs, rare"
             )
         )
@@ -168,31 +171,31 @@ macro_rules! texts {
         token_count, is_thinking, created_at, tool_calls, tool_call_id, content_type)
     SELECT id, session_id, revision, node_id, agent_id, agent_name, role, content, token_count, is_thinking,
         created_at, tool_calls::json, tool_call_id, content_type
-    FROM UNNEST($29::text[], $30::uuid[], $31::bigint[], $32::text[], $33::text[], $34::text[],
-        $35::text[], $36::text[], $37::bigint[], $38::boolean[], $39::timestamptz[], $49::text[], $50::text[],
-        $51::text[])
+    FROM UNNEST($30::text[], $31::uuid[], $32::bigint[], $33::text[], $34::text[], $35::text[],
+        $36::text[], $37::text[], $38::bigint[], $39::boolean[], $40::timestamptz[], $50::text[], $51::text[],
+        $52::text[])
         AS m (id, session_id, revision, node_id, agent_id, agent_name, role, content, token_count, is_thinking,
         created_at, tool_calls, tool_call_id, content_type)
     RETURNING 1
 ), logs AS (
     INSERT INTO session_logs (session_id, revision, node_id, level, text, at, attributes)
     SELECT session_id, revision, node_id, level, text, at, attributes::json
-    FROM UNNEST($52::uuid[], $53::bigint[], $54::text[], $55::smallint[], $56::text[], $57::timestamptz[],
-        $58::text[])
+    FROM UNNEST($53::uuid[], $54::bigint[], $55::text[], $56::smallint[], $57::text[], $58::timestamptz[],
+        $59::text[])
         AS l (session_id, revision, node_id, level, text, at, attributes)
     RETURNING 1
 ), memories AS (
     INSERT INTO memories (id, group_id, agent_id, session_id, content, embedding, metadata, created_at, project_id)
     SELECT id, group_id, agent_id, session_id, content, embedding, metadata::jsonb, created_at, project_id
-    FROM UNNEST($40::uuid[], $41::uuid[], $42::text[], $43::uuid[], $44::text[], $45::vector[], $46::text[],
-        $47::timestamptz[], $48::text[])
+    FROM UNNEST($41::uuid[], $42::uuid[], $43::text[], $44::uuid[], $45::text[], $46::vector[], $47::text[],
+        $48::timestamptz[], $49::text[])
         AS m (id, group_id, agent_id, session_id, content, embedding, metadata, created_at, project_id)
     RETURNING 1
 ), usage AS (
     INSERT INTO session_usage AS held
         (session_id, node_id, agent_id, model, calls, input_tokens, output_tokens, cost_usd)
-    SELECT * FROM UNNEST($59::uuid[], $60::text[], $61::text[], $62::text[], $63::bigint[], $64::bigint[],
-        $65::bigint[], $66::numeric[])
+    SELECT * FROM UNNEST($60::uuid[], $61::text[], $62::text[], $63::text[], $64::bigint[], $65::bigint[],
+        $66::bigint[], $67::numeric[])
     ON CONFLICT (session_id, node_id, agent_id, model) DO UPDATE SET
         calls = held.calls + excluded.calls,
         input_tokens = held.input_tokens + excluded.input_tokens,
@@ -235,7 +238,7 @@ SELECT relive_fence((SELECT count(*) FROM updated), $21, $22,
 const WRITE: &str = concat!(rows!(), fence!(""));
 
 /// With what webhooks are told of.
-const WRITE_NOTICED: &str = concat!(rows!(), noticed!("$29"), fence!(""), ", (SELECT count(*) FROM noticed)");
+const WRITE_NOTICED: &str = concat!(rows!(), noticed!("$30"), fence!(""), ", (SELECT count(*) FROM noticed)");
 
 const WRITE_WITH_TEXTS: &str = concat!(
     rows!(),
@@ -251,7 +254,7 @@ const WRITE_WITH_TEXTS: &str = concat!(
 const WRITE_NOTICED_WITH_TEXTS: &str = concat!(
     rows!(),
     texts!(),
-    noticed!("$67"),
+    noticed!("$68"),
     fence!(
         "
     + (SELECT count(*) FROM messages) + (SELECT count(*) FROM logs) + (SELECT count(*) FROM memories)

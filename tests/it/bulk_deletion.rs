@@ -126,6 +126,7 @@ async fn what_makes_no_sense_is_refused_and_deletes_nothing() {
         json!({}),
         json!({"filter": {}}),
         json!({"filter": {"rootsOnly": false}}),
+        json!({"filter": {"stalled": false}}),
         json!({"filter": {"metadata": {}}}),
         json!({"filter": {"status": "done"}}),
         json!({"filter": {"status": []}}),

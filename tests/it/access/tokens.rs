@@ -3,7 +3,7 @@
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::support::{ROOT, call, get, id_of, key, make, post, server, token};
+use super::support::{ROOT, call, get, id_of, key, make, post, server, socket, token};
 use crate::harness::{TestServer, eventually};
 
 #[tokio::test]
@@ -95,7 +95,7 @@ async fn nobody_gives_more_than_they_have() {
 }
 
 async fn events(server: &TestServer, id: &str) -> Vec<Value> {
-    let (_, page) = get(server, ROOT, &format!("/api/v1/sessions/{id}/events")).await;
+    let (_, page) = get(server, ROOT, &format!("/api/v1/sessions/{id}/events?limit=1000")).await;
     page["events"].as_array().expect("events").clone()
 }
 
@@ -133,6 +133,52 @@ async fn events_say_whose_command_led_to_them_and_reviews_who_gave_them() {
     let copy: Value = import.send().await.expect("an answer").json().await.expect("a session");
     let whose = |events: &[Value]| events.iter().map(|event| event["by"].clone()).collect::<Vec<_>>();
     assert_eq!(whose(&self::events(&server, &id_of(&copy)).await), whose(&events));
+}
+
+/// Commands of several keys are written in one batch, whose statement has each distinct actor once.
+#[tokio::test]
+async fn a_batch_of_several_keys_says_of_each_event_whose_it_is() {
+    const EACH: usize = 15;
+    const ROUNDS: usize = 20;
+    let server = server().await;
+    let mut engines = Vec::new();
+    for name in ["first", "second", "third"] {
+        let made = make(&server, ROOT, "/api/v1/keys", json!({"name": name, "role": "engine"})).await;
+        let by = json!({"kind": "key", "id": made["id"], "name": made["name"]});
+        engines.push((made["key"].as_str().expect("a key").to_owned(), by));
+    }
+    let id = id_of(&make(&server, ROOT, "/api/v1/sessions", json!({})).await);
+    let mut sockets = Vec::new();
+    for (key, _) in &engines {
+        sockets.push(socket(&server, key, "/ws").await);
+    }
+    let is_mixed = "SELECT count(*) FROM (SELECT batch FROM session_events
+        GROUP BY batch HAVING count(DISTINCT actor ->> 'id') > 1) AS mixed";
+    let storage = server.database.storage();
+    let mut mixed = 0;
+    for round in 0..ROUNDS {
+        for (engine, socket) in sockets.iter_mut().enumerate() {
+            for n in 0..EACH {
+                let command = json!({"type": "setContext", "key": format!("{engine}-{n}"), "value": round});
+                let frame_id = format!("{round}-{engine}-{n}");
+                socket.send(json!({"type": "command", "id": frame_id, "sessionId": id, "command": command})).await;
+            }
+        }
+        for socket in &mut sockets {
+            for _ in 0..EACH {
+                assert_eq!(socket.frame().await["type"], "ack");
+            }
+        }
+        mixed = sqlx::query_scalar::<_, i64>(is_mixed).fetch_one(storage.pool()).await.expect("a count");
+        if mixed > 0 {
+            break;
+        }
+    }
+    assert!(mixed > 0, "no batch had several actors");
+    for event in events(&server, &id).await {
+        let Some(engine) = event["event"]["key"].as_str().and_then(|key| key.split('-').next()) else { continue };
+        assert_eq!(event["by"], engines[engine.parse::<usize>().expect("a number")].1, "{event}");
+    }
 }
 
 #[tokio::test]
