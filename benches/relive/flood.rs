@@ -59,7 +59,7 @@ fn frames() -> usize {
 
 fn flood_frame(id: usize, session: &str) -> Value {
     let message = json!({"type": "addMessage", "nodeId": "n0", "content": "a line of a conversation"});
-    json!({"type": "command", "id": id.to_string(), "sessionId": session, "command": vec![message; MESSAGES]})
+    json!({"type": "command", "id": id.to_string(), "sessionId": session, "commands": vec![message; MESSAGES]})
 }
 
 /// Milliseconds of one command after the other, each of the sessions in turn, for at least one round.

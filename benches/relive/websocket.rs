@@ -51,12 +51,15 @@ fn request_to(address: SocketAddr, request: &str, status: &str) -> TcpStream {
 pub fn push_frame(frames: &mut Vec<u8>, body: &Value) {
     const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
     let body = body.to_string();
-    match u8::try_from(body.len()) {
-        Ok(length @ ..=125) => frames.extend([0x81, 0x80 | length]),
-        _ => {
-            let length = u16::try_from(body.len()).expect("a short frame");
+    match (u8::try_from(body.len()), u16::try_from(body.len())) {
+        (Ok(length @ ..=125), _) => frames.extend([0x81, 0x80 | length]),
+        (_, Ok(length)) => {
             frames.extend([0x81, 0x80 | 126]);
             frames.extend(length.to_be_bytes());
+        }
+        _ => {
+            frames.extend([0x81, 0x80 | 127]);
+            frames.extend((body.len() as u64).to_be_bytes());
         }
     }
     frames.extend(MASK);

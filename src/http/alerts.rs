@@ -23,7 +23,7 @@ const LIMIT: (u32, u32) = (50, 200);
 const TRIES: usize = 5;
 
 fn check(api: &Api, fields: &mut AlertFields) -> Result<(), ApiError> {
-    api.alerts.check(fields).map_err(|error| ApiError::bad_request(error.to_string()))
+    api.services.alerts.check(fields).map_err(|error| ApiError::bad_request(error.to_string()))
 }
 
 /// List alerts, newest first.

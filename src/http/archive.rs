@@ -96,7 +96,7 @@ pub async fn import(
     api.check(Action::Import)?;
     let key = idempotency_key(&headers)?;
     let (new_id, starts) = (query.new_id == Some(true), query.start == Some(true));
-    let received = api.imports.receive(body.into_data_stream()).await?;
+    let received = api.services.imports.receive(body.into_data_stream()).await?;
     let keyed = Keyed::read(&headers, SESSIONS, &("import", new_id, starts, &received.sha256))?;
     once_session(&api, keyed, async || {
         let (owned, key) = (api.clone(), key.map(str::to_owned));
@@ -115,7 +115,7 @@ async fn store(
     key: Option<&str>,
 ) -> Result<Arc<Session>, ApiError> {
     let place = if received.is_live() { api.live_place(key).await? } else { None };
-    let stored = api.imports.store(api.project(), received, new_id, key).await;
+    let stored = api.services.imports.store(api.project(), received, new_id, key).await;
     drop(place);
     let session = match stored {
         Ok(session) => {

@@ -72,10 +72,10 @@ pub async fn archive(
         tag: request.tag,
         action: RetentionAction::Archive(request.older_than_days),
     })?;
-    if !api.archive.is_configured() {
+    if !api.services.archive.is_configured() {
         return Err(ArchiveError::None.into());
     }
-    let filter = rule.filter(api.project().clone(), Timestamp::now(), api.archive.restored());
+    let filter = rule.filter(api.project().clone(), Timestamp::now(), api.services.archive.restored());
     // Nothing is as old as that.
     let Some(filter) = filter else { return Ok(Json(none(dry_run))) };
     if dry_run {
@@ -100,7 +100,7 @@ async fn archive_all(api: &Api, filter: Arc<SessionFilter>) -> Result<ArchivedSe
             }
             done.matched += 1;
             let id = summary.id;
-            match api.archive.archive_listed(summary, Arc::clone(&filter)).await {
+            match api.services.archive.archive_listed(summary, Arc::clone(&filter)).await {
                 Ok(is_archived) => done.archived += u64::from(is_archived),
                 Err(error) if error.is_about_the_session() => {
                     tracing::warn!(%error, session_id = %id, "a session could not be archived");
@@ -138,7 +138,7 @@ pub async fn get(api: Api, Path(id): Path<SessionId>) -> Result<Json<ArchivedSes
     ))]
 pub async fn export(api: Api, Path(id): Path<SessionId>) -> Result<Response, ApiError> {
     let row = api.archived(id, Action::Export).await?;
-    let lines = api.archive.export(&row).await?;
+    let lines = api.services.archive.export(&row).await?;
     let lines = lines.inspect_err(move |error| tracing::warn!(%error, session_id = %id, "an export was interrupted"));
     let mut response = ([(CONTENT_TYPE, NDJSON)], Body::from_stream(lines)).into_response();
     if let Ok(name) = HeaderValue::try_from(format!("attachment; filename=\"{id}.ndjson\"")) {
@@ -168,7 +168,7 @@ pub async fn restore(api: Api, Path(id): Path<SessionId>, headers: HeaderMap) ->
     let keyed = Keyed::read(&headers, SESSIONS, &("restore", id))?;
     once_session(&api, keyed, async || {
         let row = api.archived(id, Action::Import).await?;
-        let archive = api.archive.clone();
+        let archive = api.services.archive.clone();
         // A client that goes away leaves nothing half done.
         let restoring = async move { Ok::<_, ApiError>(Box::pin(archive.restore(row)).await?) };
         Ok(Arc::new(api.run_to_completion(restoring).await?))
@@ -184,7 +184,7 @@ pub async fn restore(api: Api, Path(id): Path<SessionId>, headers: HeaderMap) ->
     ))]
 pub async fn delete(api: Api, Path(id): Path<SessionId>) -> Result<StatusCode, ApiError> {
     let row = api.archived(id, Action::DeleteSession).await?;
-    if api.archive.delete(&row).await? { Ok(StatusCode::NO_CONTENT) } else { Err(gone()) }
+    if api.services.archive.delete(&row).await? { Ok(StatusCode::NO_CONTENT) } else { Err(gone()) }
 }
 
 /// What is said of a session that is not in the database: where it is, if it is in the archive and the caller may know.

@@ -140,7 +140,7 @@ impl Checked for WorkflowFields {
         self.graph.validate()?;
         // External engines have node types of their own; a workflow can say that it is for the built-in engine.
         if self.graph.properties.get("driver").and_then(serde_json::Value::as_str) == Some(Driver::Builtin.as_str()) {
-            api.engine.check(&self.graph).await?;
+            api.services.engine.check(&self.graph).await?;
         }
         Ok(())
     }

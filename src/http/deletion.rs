@@ -114,7 +114,7 @@ pub async fn replace_retention(
         return Err(ApiError::new(ErrorCode::TooLarge, format!("a project can have {RULES} rules")));
     }
     let at = |(index, rule)| {
-        stored(rule, api.archive.is_configured())
+        stored(rule, api.services.archive.is_configured())
             .map_err(|error: ApiError| ApiError::new(error.code(), format!("rules[{index}]: {}", error.detail())))
     };
     let rules: Vec<Rule> = request.rules.into_iter().enumerate().map(at).collect::<Result<_, _>>()?;

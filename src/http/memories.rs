@@ -71,7 +71,7 @@ async fn store(api: &Api, id: Uuid, request: CreateMemory) -> Result<Memory, Api
         None => group_id,
     };
     let at = Timestamp::now();
-    let arrival = embedding.is_none().then(|| api.embeddings.expect(id));
+    let arrival = embedding.is_none().then(|| api.services.embeddings.expect(id));
     let new = NewMemory {
         project_id: api.project(),
         id,
@@ -95,7 +95,7 @@ async fn store(api: &Api, id: Uuid, request: CreateMemory) -> Result<Memory, Api
 }
 
 fn check_vector(api: &Api, embedding: Option<&[f32]>) -> Result<(), ApiError> {
-    let checked = embedding.map_or(Ok(()), |embedding| check_embedding(embedding, api.embeddings.dimension()));
+    let checked = embedding.map_or(Ok(()), |embedding| check_embedding(embedding, api.services.embeddings.dimension()));
     checked.map_err(|refusal| HubError::from(refusal).into())
 }
 
@@ -220,7 +220,7 @@ async fn find(
         }
         Asked::Text(text) => {
             check_text(&text)?;
-            (api.embeddings.of_query(&text).await, text)
+            (api.services.embeddings.of_query(&text).await, text)
         }
     };
     let (method, memories) = match vector {

@@ -59,4 +59,4 @@ pub use ingress::{Admitted, BasePathError, Ingress, IngressOptions, PublicBase};
 pub use origin::OriginError;
 pub use router::router;
 pub use sse::Streaming;
-pub use state::App;
+pub use state::{App, Services};

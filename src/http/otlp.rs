@@ -55,7 +55,7 @@ pub async fn export(api: Api, headers: HeaderMap, body: Body) -> Result<Response
     drop(room);
     let export = decoded.map_err(|_| ApiError::new(ErrorCode::Internal, "the server failed; its log says why"))??;
     drop(permit);
-    let rejected = api.traces.store(api.scoped(), export).await?;
+    let rejected = api.services.traces.store(api.scoped(), export).await?;
     Ok((StatusCode::OK, [(CONTENT_TYPE, encoding.content_type())], encoding.answer(rejected)).into_response())
 }
 

@@ -75,7 +75,7 @@ pub async fn describe(api: &Api, request: CreateSession) -> Result<Created, ApiE
     let graph = request.graph.or_else(|| workflow.map(|workflow| workflow.fields.graph));
     let driver = request.driver.unwrap_or_default();
     match (&graph, driver) {
-        (Some(graph), Driver::Builtin) => api.engine.check(graph).await?,
+        (Some(graph), Driver::Builtin) => api.services.engine.check(graph).await?,
         (Some(graph), Driver::External) => graph.validate()?,
         (None, Driver::Builtin) => {
             return Err(ApiError::bad_request("the built-in engine needs a graph or a workflowId"));

@@ -28,7 +28,7 @@ pub async fn many(api: Api, request: Request) -> Result<Response, ApiError> {
         Some(UnknownParameter(problem)) => SocketKind::Refused(CloseCode::NotThisProtocol, problem.clone()),
         None => SocketKind::Many,
     };
-    Ok(upgrade(&api.gateway, api.scoped(), request, opening)?)
+    Ok(upgrade(&api.services.gateway, api.scoped(), request, opening)?)
 }
 
 /// How to watch a session.
@@ -74,7 +74,7 @@ pub async fn one(
         (_, Err(error)) => refused(&error),
         (Ok(Path(session_id)), Ok(Query(query))) => SocketKind::One(query.subscribe(session_id)),
     };
-    Ok(upgrade(&api.gateway, api.scoped(), request, opening)?)
+    Ok(upgrade(&api.services.gateway, api.scoped(), request, opening)?)
 }
 
 /// How to replay a session.
@@ -164,7 +164,7 @@ pub async fn replay(
             Err(error) => refused(&error),
         },
     };
-    Ok(upgrade(&api.gateway, api.scoped(), request, opening)?)
+    Ok(upgrade(&api.services.gateway, api.scoped(), request, opening)?)
 }
 
 /// A live list: first the newest sessions that match, then every change.
@@ -177,7 +177,7 @@ pub async fn list(api: Api, query: Result<ListQuery, ApiError>, request: Request
         Ok((filter, limit)) => SocketKind::List(Box::new(filter), limit),
         Err(error) => refused(&error),
     };
-    Ok(upgrade(&api.gateway, api.scoped(), request, opening)?)
+    Ok(upgrade(&api.services.gateway, api.scoped(), request, opening)?)
 }
 
 /// The address is not understood, or says what the caller may not see.

@@ -67,7 +67,7 @@ pub async fn list(
 
 /// Opens a stream and answers with it.
 pub async fn open(api: &Api, ClientIp(ip): ClientIp, streamed: Streamed) -> Result<Response, ApiError> {
-    let stream = EventStream::open(&api.gateway, api.scoped(), ip, streamed).await?;
+    let stream = EventStream::open(&api.services.gateway, api.scoped(), ip, streamed).await?;
     let mut response = Response::new(stream.into_body());
     response.extensions_mut().insert(Streaming);
     let headers = response.headers_mut();

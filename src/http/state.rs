@@ -27,9 +27,14 @@ use crate::webhooks::Webhooks;
 use crate::ws::{ClientIp, Gateway};
 use relive_protocol::ErrorCode;
 
-/// The services of the server. Cheap to clone. Handlers are given an `Api`.
+/// The services of the server. Handlers are given an `Api`.
+///
+/// The router clones it several times for each request, for routes and layers, so a copy is one reference.
 #[derive(Clone, Debug)]
-pub struct App {
+pub struct App(Arc<Services>);
+
+#[derive(Debug)]
+pub struct Services {
     pub access: Access,
     pub hub: Hub,
     pub storage: Storage,
@@ -47,7 +52,21 @@ pub struct App {
     pub bodies: BodyLimits,
 }
 
-impl App {
+impl From<Services> for App {
+    fn from(services: Services) -> Self {
+        Self(Arc::new(services))
+    }
+}
+
+impl Deref for App {
+    type Target = Services;
+
+    fn deref(&self) -> &Services {
+        &self.0
+    }
+}
+
+impl Services {
     pub(super) fn storage(&self) -> &Storage {
         &self.storage
     }
@@ -62,15 +81,7 @@ impl App {
 #[derive(Clone, Debug)]
 pub(super) struct Api {
     scoped: Scoped,
-    pub access: Access,
-    pub gateway: Gateway,
-    pub embeddings: Embeddings,
-    pub imports: Imports,
-    pub archive: Archive,
-    pub engine: Engine,
-    pub traces: Traces,
-    pub webhooks: Webhooks,
-    pub alerts: Alerts,
+    pub services: App,
 }
 
 impl Api {
@@ -98,17 +109,6 @@ impl FromRequestParts<App> for Api {
         let scoped = app.scoped(Arc::clone(caller), from);
         let span = parts.extensions.get::<SpanParent>().cloned();
         let scoped = scoped.traced(trace_context(&parts.headers), span);
-        Ok(Self {
-            scoped,
-            access: app.access.clone(),
-            gateway: app.gateway.clone(),
-            embeddings: app.embeddings.clone(),
-            imports: app.imports.clone(),
-            archive: app.archive.clone(),
-            engine: app.engine.clone(),
-            traces: app.traces.clone(),
-            webhooks: app.webhooks.clone(),
-            alerts: app.alerts,
-        })
+        Ok(Self { scoped, services: app.clone() })
     }
 }

@@ -44,7 +44,7 @@ pub struct DeliveryQuery {
 }
 
 fn check(api: &Api, fields: &WebhookFields) -> Result<(), ApiError> {
-    api.webhooks.check(&fields.url).map_err(|error| ApiError::bad_request(error.to_string()))?;
+    api.services.webhooks.check(&fields.url).map_err(|error| ApiError::bad_request(error.to_string()))?;
     if fields.types.is_empty() {
         return Err(ApiError::bad_request("types must name at least one type"));
     }
@@ -223,7 +223,7 @@ pub async fn test(api: Api, Path(id): Path<Uuid>, headers: HeaderMap) -> Result<
     let target = api.webhook_target(id).await?.ok_or_else(not_found)?;
     let keyed = Keyed::read(&headers, "webhook_tests", &id)?;
     let answer = once_stored(&api, keyed, Uuid::now_v7(), async |delivery, _| {
-        let delivery = api.webhooks.test(api.project(), id, &target, delivery).await?.ok_or_else(not_found)?;
+        let delivery = api.services.webhooks.test(api.project(), id, &target, delivery).await?.ok_or_else(not_found)?;
         StoredAnswer::new(address(id), &delivery)
     })
     .await?;

@@ -37,7 +37,7 @@ use crate::archive::{Archive, ImportLimits, Imports, PlaceError};
 use crate::config::{DatabaseConfig, Secret, ServeConfig};
 use crate::embeddings::{EmbeddingEndpoint, EmbeddingEndpointError, EmbeddingEndpointOptions, Embeddings};
 use crate::engine::{Engine, EngineOptions, NodeServices, ServerKinds};
-use crate::http::{App, BasePathError, BodyLimits, Ingress, OriginError, router};
+use crate::http::{App, BasePathError, BodyLimits, Ingress, OriginError, Services, router};
 use crate::hub::{Broker, Hub, HubOptions, PriceError};
 use crate::models;
 use crate::nats::{self, Nats, NatsError};
@@ -225,7 +225,7 @@ impl Server {
         Ok(Self {
             listener,
             address,
-            app: App {
+            app: App::from(Services {
                 access,
                 hub,
                 storage,
@@ -241,7 +241,7 @@ impl Server {
                 cross_site,
                 frame_ancestors,
                 bodies: body_limits(config),
-            },
+            }),
             entry,
             certificate,
             tls,

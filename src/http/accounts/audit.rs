@@ -59,7 +59,7 @@ pub async fn read(api: Api, Query(query): Query<AuditQuery>) -> Result<Json<Audi
         return Err(ApiError::not_found("project"));
     }
     let filter = AuditFilter { after, actor, action, newest_first, with_unknown: false };
-    let found = api.access.audit_entries(&project, filter, limit + 1).await?;
+    let found = api.services.access.audit_entries(&project, filter, limit + 1).await?;
     let mut found =
         found.ok_or_else(|| ApiError::bad_request("after: there is no such entry, or it is not kept any more"))?;
     let has_more = found.len() > limit as usize;

@@ -24,7 +24,8 @@ const LIMIT: (u32, u32) = (50, 200);
     responses((status = 200, description = "A page", body = KeyPage)))]
 pub async fn list(api: Api, Query(query): Query<PageQuery>) -> Result<Json<KeyPage>, ApiError> {
     let after = cursor(query.cursor.as_deref())?;
-    let Page { items, next } = api.access.keys(api.project(), after, limit(query.limit, LIMIT.0, LIMIT.1)?).await?;
+    let Page { items, next } =
+        api.services.access.keys(api.project(), after, limit(query.limit, LIMIT.0, LIMIT.1)?).await?;
     Ok(Json(KeyPage { keys: items.into_iter().map(shown).collect(), next_cursor: next.map(|next| next.encode()) }))
 }
 
@@ -47,13 +48,13 @@ pub async fn create(api: Api, headers: HeaderMap, Body(request): Body<CreateKey>
     }
     check_giver(&api, role)?;
     let project = project_of(&api, request.project.as_ref())?;
-    let own = api.access.expiry_of_key(api.caller()).await?;
+    let own = api.services.access.expiry_of_key(api.caller()).await?;
     let expires_at = own.into_iter().chain(request.expires_at).min();
     let options = NewKeyOptions { project, name: &request.name, role, expires_at };
     let keyed = Keyed::read(&headers, "keys", &(&request, credential_owner(&api)))?;
     let mut secret = None;
     let answer = once(&api, keyed, Uuid::now_v7(), async |_, _| {
-        let made = api.access.create_key(options).await.map_err(|error| match error {
+        let made = api.services.access.create_key(options).await.map_err(|error| match error {
             StorageError::Constraint(Constraint::NoSuchProject) => ApiError::not_found("project"),
             error => error.into(),
         })?;
@@ -108,9 +109,9 @@ fn project_of<'a>(api: &'a Api, named: Option<&'a ProjectId>) -> Result<&'a Proj
         (status = 404, description = "No such key", body = Problem),
     ))]
 pub async fn revoke(api: Api, Path(id): Path<Uuid>) -> Result<StatusCode, ApiError> {
-    let role = api.access.role_of_key(api.project(), id).await?.ok_or_else(|| ApiError::not_found("key"))?;
+    let role = api.services.access.role_of_key(api.project(), id).await?.ok_or_else(|| ApiError::not_found("key"))?;
     check_revoker(&api, role)?;
-    match api.access.revoke_key(api.project(), id).await? {
+    match api.services.access.revoke_key(api.project(), id).await? {
         Some(_) => Ok(StatusCode::NO_CONTENT),
         None => Err(ApiError::not_found("key")),
     }

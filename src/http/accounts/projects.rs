@@ -93,5 +93,9 @@ pub async fn replace(
     ))]
 pub async fn delete(api: Api, Path(id): Path<ProjectId>) -> Result<StatusCode, ApiError> {
     api.check(Action::ManageProjects)?;
-    if api.access.delete_project(&id).await? { Ok(StatusCode::NO_CONTENT) } else { Err(ApiError::not_found("project")) }
+    if api.services.access.delete_project(&id).await? {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(ApiError::not_found("project"))
+    }
 }

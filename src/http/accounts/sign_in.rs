@@ -39,7 +39,7 @@ fn shown(api: &Api, caller: &Caller) -> WhoAmI {
         Grant::Scopes(scopes) => (None, Some(scopes.iter().map(ToString::to_string).collect())),
     };
     WhoAmI {
-        required: api.access.is_required(),
+        required: api.services.access.is_required(),
         project: caller.project.clone(),
         actor: caller.actor.as_deref().cloned(),
         role,
@@ -71,7 +71,7 @@ pub async fn sign_in(api: Api, base: PublicBase, request: Request) -> Result<Res
             "this needs a key or an access token, as `Authorization: Bearer …`",
         ));
     }
-    let signed_in = api.access.sign_in_with((**api.caller()).clone()).await?;
+    let signed_in = api.services.access.sign_in_with((**api.caller()).clone()).await?;
     let mut response = Json(WhoAmI { signed_in: true, ..shown(&api, &signed_in.caller) }).into_response();
     set_cookie(
         &mut response,
@@ -90,7 +90,7 @@ pub async fn sign_in(api: Api, base: PublicBase, request: Request) -> Result<Res
 #[utoipa::path(delete, path = "/sign-in", operation_id = "sign_out", tag = "access",
     responses((status = 204, description = "Signed out, or nobody was signed in")))]
 pub async fn sign_out(api: Api, base: PublicBase, request: Request) -> Result<Response, ApiError> {
-    api.access.sign_out(api.caller()).await?;
+    api.services.access.sign_out(api.caller()).await?;
     let mut response = StatusCode::NO_CONTENT.into_response();
     set_cookie(
         &mut response,

@@ -41,7 +41,7 @@ pub async fn create(api: Api, headers: HeaderMap, Body(request): Body<CreateToke
     let mut secret = None;
     let (caller, again) = (api.caller(), scopes.clone());
     let answer = once_stored(&api, keyed, Uuid::now_v7(), async |_, _| {
-        let given = api.access.issue_token(caller, scopes, expires_in).await?;
+        let given = api.services.access.issue_token(caller, scopes, expires_in).await?;
         // What is kept for a repetition has no secret in it.
         let created = CreatedToken { id: given.id, token: String::new(), expires_at: given.expires_at };
         secret = Some(given.token);
@@ -52,7 +52,7 @@ pub async fn create(api: Api, headers: HeaderMap, Body(request): Body<CreateToke
     let token = match secret {
         Some(token) => token,
         // The caller is the same, so it is given what it was given before.
-        None => api.access.reissue_token(caller, again, created.id, created.expires_at).await?,
+        None => api.services.access.reissue_token(caller, again, created.id, created.expires_at).await?,
     };
     Ok(StoredAnswer::new(address(created.id), &CreatedToken { token, ..created })?.into_response())
 }
@@ -69,6 +69,6 @@ fn address(id: Uuid) -> String {
         (status = 409, description = "100,000 tokens of the project were revoked in the last week", body = Problem),
     ))]
 pub async fn revoke(api: Api, Path(id): Path<Uuid>) -> Result<StatusCode, ApiError> {
-    api.access.revoke_token(api.project(), id).await?;
+    api.services.access.revoke_token(api.project(), id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
