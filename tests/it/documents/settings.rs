@@ -9,7 +9,7 @@ use super::markdown::{Document, all, code_words};
 
 /// What builds read, what `relive run` sets for the commands it starts, a secret, for which there is no flag, and what programs read
 /// that report runs.
-const WITHOUT_FLAG: [&str; 8] = [
+const WITHOUT_FLAG: [&str; 9] = [
     "RELIVE_BUILD_COMMIT",
     "RELIVE_SESSION_ID",
     "RELIVE_NODE_ID",
@@ -18,6 +18,7 @@ const WITHOUT_FLAG: [&str; 8] = [
     "RELIVE_DISABLED",
     "RELIVE_FLUSH_SECONDS",
     "RELIVE_THREADS",
+    "RELIVE_ALL_LOOKS",
 ];
 /// Documents whose flags are those of other programs as well, or names of colours.
 const OTHER_PROGRAMS: [&str; 8] = [
