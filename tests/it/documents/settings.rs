@@ -7,8 +7,8 @@ use relive::cli::Cli;
 
 use super::markdown::{Document, all, code_words};
 
-/// What builds read, what `relive run` sets for the commands it starts, a secret, for which there is no flag, and what programs read
-/// that report runs.
+/// What builds and tests read, what `relive run` sets for the commands it starts, a secret, for which there is no flag,
+/// and what programs read that report runs.
 const WITHOUT_FLAG: [&str; 9] = [
     "RELIVE_BUILD_COMMIT",
     "RELIVE_SESSION_ID",
